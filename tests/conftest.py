@@ -1,0 +1,28 @@
+"""What every test may rely on: no key, no network beyond this machine, no folder of somebody's with a .env in it."""
+
+import socket
+
+import pytest
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost", "0.0.0.0"}  # noqa: S104 — names to compare with, nothing binds to them
+
+
+@pytest.fixture(autouse=True)
+def _nobody_home(monkeypatch, tmp_path):
+    """Take away keys and settings of the person who runs the tests."""
+    for name in ("DEEPSEEK_API_KEY", "OPENAI_API_KEY", "DSNB_OFFLINE", "DSNB_DATA", "DSNB_RENDER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch):
+    """Fail any test that tries to reach beyond this machine, instead of letting it pass by luck."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        if isinstance(address, tuple) and address[0] not in LOOPBACK:
+            raise AssertionError(f"a test tried to connect to {address[0]}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
