@@ -1,0 +1,52 @@
+"""dsnb: a Jupyter kit for research on the DeepSeek API.
+
+>>> import dsnb
+>>> ds = dsnb.connect()          # the live API with a key, an emulator on this machine without
+>>> reply = ds.ask("Prove that sqrt(2) is irrational.")
+
+Everything below loads when it is first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+TYPE_CHECKING = False  # what type checkers know as true; importing typing for it would triple the cost of this module
+if TYPE_CHECKING:
+    from dsnb.client.endpoint import Provider
+    from dsnb.client.events import Event
+    from dsnb.client.reply import Reply
+    from dsnb.client.timeouts import Timeouts
+    from dsnb.connection import connect
+    from dsnb.emulator import Emulator
+    from dsnb.errors import DsnbError
+    from dsnb.session import Session
+
+__version__ = "0.1.0"
+
+__all__ = ["DsnbError", "Emulator", "Event", "Provider", "Reply", "Session", "Timeouts", "connect"]
+
+_HOMES = {
+    "DsnbError": "dsnb.errors",
+    "Emulator": "dsnb.emulator",
+    "Event": "dsnb.client.events",
+    "Provider": "dsnb.client.endpoint",
+    "Reply": "dsnb.client.reply",
+    "Session": "dsnb.session",
+    "Timeouts": "dsnb.client.timeouts",
+    "connect": "dsnb.connection",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        value: object = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    if name in {"contract", "errors"}:
+        return import_module(f"dsnb.{name}")
+    raise AttributeError(f"module 'dsnb' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__", "contract", "errors"])

@@ -1,0 +1,108 @@
+"""The `dsnb` command: what one wants from a terminal rather than from a notebook."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import dsnb
+from dsnb.errors import DsnbError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status (0 well, 1 something is wrong, 2 wrong usage)."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except DsnbError as error:
+        print(f"dsnb: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130  # what a shell reports for Ctrl-C
+
+
+def emulate(options: argparse.Namespace) -> int:
+    """Serve the emulator until Ctrl-C or a termination signal."""
+    over = threading.Event()
+    emulator = dsnb.Emulator(
+        options.as_of,
+        engine=options.engine,
+        faults=options.faults or None,
+        seed=options.seed,
+        pace=options.pace,
+        port=options.port,
+    )
+    with emulator:
+        signal.signal(signal.SIGTERM, lambda *_: over.set())
+        day = f"{emulator.contract.instant:%Y-%m-%d}"
+        print(f"The DeepSeek API as of {day}, emulated at {emulator.base_url} (any key will do; Ctrl-C ends it)")
+        print(f'  dsnb.connect("{emulator.base_url}", api_key="any", as_of="{day}")', flush=True)
+        over.wait()
+    return 0
+
+
+def models(options: argparse.Namespace) -> int:
+    """Print the models that the API takes on a date, with their limits and prices."""
+    contract = dsnb.contract.at(options.as_of or datetime.now(UTC))
+    when = "peak" if contract.calendar.is_peak(contract.instant) else "off-peak"
+    rows = [("model", "served by", "context", "max output", "thinking", "USD per 1M tokens: hit", "miss", "output")]
+    for model in contract.models:
+        usd = contract.price(model).usd
+        money = ("?", "?", "?") if usd is None else (f"{usd.hit}", f"{usd.miss}", f"{usd.output}")
+        limits = (f"{model.context_window:,}", f"{model.max_output:,}")
+        rows.append((model.name, model.build, *limits, model.thinking, *money))
+    print(f"The DeepSeek API on {contract.instant:%Y-%m-%d %H:%M} UTC ({when})")
+    print(_table(rows))
+    return 0
+
+
+def doctor(_options: argparse.Namespace) -> int:
+    """Look at versions, key, endpoint, balance and emulator."""
+    from dsnb.doctor import examine
+
+    well = True
+    for check in examine():
+        print(check, flush=True)
+        well = well and check.ok is not False
+    return 0 if well else 1
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dsnb", description="A Jupyter kit for research on the DeepSeek API.")
+    parser.add_argument("--version", action="version", version=f"dsnb {dsnb.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    command = commands.add_parser("emulate", help="serve the API on this machine", description=emulate.__doc__)
+    command.add_argument("--as-of", metavar="DATE", help="the date whose contract is served (default: the present one)")
+    command.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: any free one)")
+    command.add_argument("--engine", default="script", help="what answers: script (default) or echo")
+    command.add_argument("--seed", type=int, default=0, help="changes what is answered and which faults are drawn")
+    command.add_argument(
+        "--pace", type=float, default=1.0, help="real seconds per emulated second (default 1; 0: at once)"
+    )
+    command.add_argument(
+        "--faults", nargs="*", metavar="FAULT", help='one for each request in turn, such as 503 429 "cut@20" ok'
+    )
+    command.set_defaults(command=emulate)
+
+    command = commands.add_parser("models", help="list models, limits and prices", description=models.__doc__)
+    command.add_argument("--as-of", metavar="DATE", help="the date to look at (default: now)")
+    command.set_defaults(command=models)
+
+    command = commands.add_parser("doctor", help="check the set-up", description=doctor.__doc__)
+    command.set_defaults(command=doctor)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

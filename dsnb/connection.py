@@ -1,0 +1,168 @@
+"""Where to connect: the live API with a key, a given address, or the emulator on this machine."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from dsnb.client.credentials import KEY_VARIABLE, Secret, find_key
+from dsnb.client.endpoint import DEEPSEEK_API, Endpoint, Provider, provider_for
+from dsnb.client.timeouts import Timeouts
+from dsnb.contract import at
+from dsnb.errors import ConfigurationError, MissingKey
+
+if TYPE_CHECKING:
+    from dsnb.client.transport import AsyncClient, SyncClient
+    from dsnb.emulator import Emulator
+    from dsnb.session import Session
+
+OFFLINE_VARIABLE: Final = "DSNB_OFFLINE"
+_MODES: Final = {"": "auto", "1": "offline", "true": "offline", "0": "live", "false": "live"}
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_HOW_TO_SET_A_KEY: Final = (
+    f"Put {KEY_VARIABLE}=<your key> into the environment, or into a .env file in this folder or above it, "
+    "or pass api_key=... (keys are made at platform.deepseek.com)."
+)
+
+
+def connect(
+    base_url: str | Provider | None = None,
+    api_key: str | None = None,
+    *,
+    model: str = "deepseek-flash",
+    as_of: datetime | date | str | None = None,
+    timeouts: Timeouts | None = None,
+    http_client: SyncClient | AsyncClient | None = None,
+) -> Session:
+    """Connect to DeepSeek where there is a key, else to the emulator on this machine, and say which in one line.
+
+    ``base_url`` is the URL of any OpenAI-compatible endpoint, or a Provider that describes it; the default is
+    api.deepseek.com. The key is ``api_key``, else ``DEEPSEEK_API_KEY`` from the environment or a ``.env`` file; it
+    is sent to DeepSeek only, so another host needs its own. ``DSNB_OFFLINE=1`` keeps every call on this machine,
+    ``DSNB_OFFLINE=0`` forbids the emulator. ``as_of`` is the date whose contract holds (default now; offline, the
+    emulator's). ``http_client`` is a Client or AsyncClient of httpx2 or httpx.
+
+    Raises MissingKey where a key is needed and there is none, and ConfigurationError where the set-up contradicts
+    itself.
+    """
+    session = open_session(base_url, api_key, model=model, as_of=as_of, timeouts=timeouts, http_client=http_client)
+    # where a notebook shows it among the results, and elsewhere out of the way of a program's output
+    print(_announcement(session), file=sys.stdout if hasattr(builtins, "__IPYTHON__") else sys.stderr)
+    return session
+
+
+def open_session(
+    base_url: str | Provider | None = None,
+    api_key: str | None = None,
+    *,
+    model: str = "deepseek-flash",
+    as_of: datetime | date | str | None = None,
+    timeouts: Timeouts | None = None,
+    http_client: SyncClient | AsyncClient | None = None,
+) -> Session:
+    """Do what `connect` does, and say nothing."""
+    from dsnb.session import Session
+
+    instant = None if as_of is None else at(as_of).instant
+    provider, emulator = _destination(base_url, api_key, as_of)
+    if emulator is not None:
+        instant = instant or emulator.contract.instant
+    return Session(
+        Endpoint(provider, _key_for(provider, api_key)),
+        model=model,
+        timeouts=timeouts or Timeouts(),
+        as_of=instant,
+        http_client=http_client,
+        emulator=emulator if base_url is None else None,
+    )
+
+
+def offline() -> bool:
+    """Whether DSNB_OFFLINE keeps every call on this machine."""
+    return _mode() == "offline"
+
+
+def _mode() -> str:
+    value = os.environ.get(OFFLINE_VARIABLE, "").strip().lower()
+    if value not in _MODES:
+        raise ConfigurationError(
+            f"{OFFLINE_VARIABLE}={value!r} says nothing: 1 stays on this machine, 0 never uses the emulator."
+        )
+    return _MODES[value]
+
+
+def _destination(
+    base_url: str | Provider | None, api_key: str | None, as_of: datetime | date | str | None
+) -> tuple[Provider, Emulator | None]:
+    """Return who is to answer, and the emulator if it is one of this process."""
+    mode = _mode()
+    if base_url is None:
+        if mode == "live" or (mode == "auto" and (api_key or find_key())):
+            return DEEPSEEK_API, None
+        from dsnb.emulator import Emulator
+
+        emulator = Emulator(as_of).start()
+        return _emulated(emulator.base_url), emulator
+    provider = base_url if isinstance(base_url, Provider) else provider_for(base_url)
+    if mode == "offline" and not _local(provider):
+        raise ConfigurationError(
+            f"{OFFLINE_VARIABLE}=1 keeps every call on this machine, but base_url names "
+            f"{urlsplit(provider.base_url).hostname}. "
+            f"Leave base_url out to use the emulator, or unset {OFFLINE_VARIABLE}."
+        )
+    if isinstance(base_url, str) and _local(provider):
+        from dsnb.emulator import running
+
+        emulator_there = running(base_url)
+        if emulator_there is not None:
+            return _emulated(base_url), emulator_there
+    return provider, None
+
+
+def _emulated(base_url: str) -> Provider:
+    return Provider("emulator", base_url, dialect=DEEPSEEK_API.dialect, contract=True)
+
+
+def _local(provider: Provider) -> bool:
+    return (urlsplit(provider.base_url).hostname or "") in _LOOPBACK
+
+
+def _origin(provider: Provider) -> tuple[str, str | None]:
+    parts = urlsplit(provider.base_url)
+    return parts.scheme, parts.hostname
+
+
+def _key_for(provider: Provider, api_key: str | None) -> Secret:
+    """Return the key for a provider; DeepSeek's own is sent to nobody else."""
+    if api_key and api_key.strip():
+        return Secret(api_key.strip())
+    if _local(provider):
+        return Secret("local")  # a server on this machine asks for no real key, and the SDK for some text
+    if provider.key_variable == KEY_VARIABLE and _origin(provider) != _origin(DEEPSEEK_API):
+        raise MissingKey(
+            f"{provider.name} needs a key of its own, since {KEY_VARIABLE} is sent to {DEEPSEEK_API.base_url} only. "
+            "Pass api_key=..., or a Provider with its key_variable=...."
+        )
+    key = find_key(provider.key_variable)
+    if key is None:
+        how = (
+            _HOW_TO_SET_A_KEY
+            if provider.key_variable == KEY_VARIABLE
+            else f"Set {provider.key_variable} or pass api_key=...."
+        )
+        forbidden = f"{OFFLINE_VARIABLE}=0 forbids the emulator, and n" if _mode() == "live" else "N"
+        raise MissingKey(f"{forbidden}o API key is configured for {provider.name}. {how}")
+    return key
+
+
+def _announcement(session: Session) -> str:
+    emulator = session.emulator
+    if emulator is None:
+        return f"dsnb asks {session.endpoint.base_url} (model {session.model}, key configured)."
+    why = f"{OFFLINE_VARIABLE}=1" if offline() else f"no {KEY_VARIABLE} is set"
+    day = f"{emulator.contract.instant:%Y-%m-%d}"
+    return f"dsnb is offline ({why}): an emulator answers, by the contract of the DeepSeek API as of {day}."
