@@ -163,6 +163,8 @@ def _announcement(session: Session) -> str:
     emulator = session.emulator
     if emulator is None:
         return f"dsnb asks {session.endpoint.base_url} (model {session.model}, key configured)."
-    why = f"{OFFLINE_VARIABLE}=1" if offline() else f"no {KEY_VARIABLE} is set"
+    # the same words however it came to this, since notebooks keep them and are compared with them
     day = f"{emulator.contract.instant:%Y-%m-%d}"
-    return f"dsnb is offline ({why}): an emulator answers, by the contract of the DeepSeek API as of {day}."
+    return (
+        f"dsnb is offline: an emulator answers, by the DeepSeek API's contract of {day} ({KEY_VARIABLE} takes it live)."
+    )

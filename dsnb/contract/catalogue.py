@@ -85,7 +85,7 @@ class Generation:
     confidence: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Model:
     """Describe a model name as it is served at one instant.
 
@@ -120,11 +120,15 @@ class Model:
     inputs: tuple[str, ...]
     listed: bool
     tools_newline: bool
-    parameters: Mapping[str, ParameterRule] = field(hash=False, repr=False)
+    parameters: Mapping[str, ParameterRule] = field(hash=False)
     since: datetime
     until: datetime | None
     source: str
     confidence: str
+
+    def __repr__(self) -> str:
+        alias = "" if self.served == self.name else f", comes back as {self.served}"
+        return f"<Model {self.name}: {self.build}{alias}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,19 +156,23 @@ class Wire:
     tools_count: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Contract:
     """Hold what the API promises at one instant; ``at`` makes it."""
 
     instant: datetime
     models: tuple[Model, ...]
     wire: Wire
-    calendar: Calendar = field(repr=False)
+    calendar: Calendar
 
     @property
     def listed(self) -> tuple[Model, ...]:
         """Return the models that ``GET /models`` shows, in its order."""
         return tuple(model for model in self.models if model.listed)
+
+    def __repr__(self) -> str:
+        names = ", ".join(model.name for model in self.models)
+        return f"<Contract of {self.instant:%Y-%m-%d %H:%M} UTC: {names}>"
 
     def model(self, name: str) -> Model:
         """Return the model that answers to ``name``.

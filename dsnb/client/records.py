@@ -1,0 +1,54 @@
+"""What the client tells about turns and attempts, to whoever keeps account of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from dsnb.client.reply import Reply
+from dsnb.errors import DsnbError
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Describe one question before it is sent.
+
+    ``started`` is in seconds since 1970 (UTC), ``source`` is ``live`` or ``emulator``, ``prompt_hash`` tells equal
+    requests apart from others without keeping their text, ``messages`` counts those of the history.
+    """
+
+    id: str
+    started: float
+    provider: str
+    source: str
+    asked_model: str
+    streamed: bool
+    thinking: bool | None
+    effort: str | None
+    prompt_hash: str
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Describe one request of a turn, once it has ended; ``status`` is None where no answer came."""
+
+    turn: Turn
+    number: int
+    started: float
+    status: int | None
+    reply: Reply
+    error: DsnbError | None
+
+
+class Sink(Protocol):
+    """Keep account of turns; a ledger is one. None of these may raise."""
+
+    def began(self, turn: Turn) -> None:
+        """Note a turn that is about to be sent."""
+
+    def attempted(self, attempt: Attempt) -> None:
+        """Note an attempt that has ended, well or not."""
+
+    def ended(self, turn: Turn, reply: Reply, error: DsnbError | None) -> None:
+        """Note how a turn ended."""

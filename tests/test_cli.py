@@ -1,0 +1,124 @@
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import dsnb
+from dsnb.cli import main
+
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(dsnb.__file__).parents[1])}
+
+
+@contextmanager
+def emulate(*options):
+    """Run `dsnb emulate` as a person does; yield its address and the process."""
+    command = [sys.executable, "-m", "dsnb.cli", "emulate", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    try:
+        line = process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:\d+", line)
+        assert found, line + process.stderr.read()
+        yield found.group(), process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_emulate_serves_until_it_is_told_to_stop():
+    with emulate("--as-of", "2026-02-15", "--pace", "0", "--faults", "503", "ok") as (url, process):
+        with dsnb.connect(url, "any", as_of="2026-02-15", model="deepseek-chat") as ds:
+            with pytest.raises(dsnb.errors.ServerFailed):
+                ds.ask("hello")
+            reply = ds.ask("hello")
+            assert (reply.outcome, reply.model, reply.served_by) == ("stop", "deepseek-chat", "emulator")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 130
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_emulate_ends_well_when_terminated():
+    with emulate() as (url, process):
+        request = urllib.request.Request(f"{url}/models", headers={"authorization": "Bearer any"})
+        assert json.load(urllib.request.urlopen(request))["object"] == "list"
+        process.terminate()
+        assert process.wait(5) == 0
+
+
+def test_a_taken_port_is_told(capsys):
+    with dsnb.Emulator() as emulator:
+        port = emulator.base_url.rpartition(":")[2]
+        assert main(["emulate", "--port", port]) == 1
+    assert port in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--as-of", "yesterday"], ["--engine", "oracle"], ["--faults", "gremlins"]])
+def test_what_the_emulator_cannot_be_is_told(arguments, capsys):
+    assert main(["emulate", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("dsnb: ")
+    assert arguments[1] in error
+
+
+def test_models_shows_the_catalogue_of_a_date(capsys):
+    assert main(["models", "--as-of", "2025-02-01"]) == 0
+    then = capsys.readouterr().out
+    assert "deepseek-reasoner" in then
+    assert "DeepSeek-R1" in then
+    assert "deepseek-flash" not in then
+    assert main(["models"]) == 0
+    now = capsys.readouterr().out
+    assert "deepseek-flash" in now
+    assert "deepseek-reasoner" not in now
+
+
+def test_models_marks_peak_hours(capsys):
+    main(["models", "--as-of", "2026-11-16T02:00Z"])
+    peak = capsys.readouterr().out
+    main(["models", "--as-of", "2026-11-16T12:00Z"])
+    off_peak = capsys.readouterr().out
+    assert "(peak)" in peak
+    assert "(off-peak)" in off_peak
+    assert re.search(r"deepseek-flash .* 0\.006 +0\.30 +1\.20", peak)
+    assert re.search(r"deepseek-flash .* 0\.003 +0\.15 +0\.60", off_peak)
+
+
+def test_doctor_is_content_without_a_key(capsys):
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "✓ the emulator answers" in out
+    assert "DEEPSEEK_API_KEY is not configured" in out
+    assert f"✓ dsnb {dsnb.__version__}" in out
+
+
+def test_doctor_looks_at_the_live_endpoint_and_never_shows_the_key(capsys, monkeypatch):
+    key = "sk-secret-0123456789"
+    with dsnb.Emulator(balance="12.50") as emulator:
+        monkeypatch.setattr("dsnb.connection.DEEPSEEK_API", dsnb.Provider("deepseek", emulator.base_url, contract=True))
+        monkeypatch.setenv("DEEPSEEK_API_KEY", key)
+        assert main(["doctor"]) == 0
+        out = capsys.readouterr().out
+        assert "✓ DEEPSEEK_API_KEY is configured" in out
+        assert "deepseek-flash" in out
+        assert "12.50 USD" in out
+        assert not [key[i : i + 4] for i in range(len(key) - 3) if key[i : i + 4] in out]
+    assert main(["doctor"]) == 1
+    assert "✗" in capsys.readouterr().out
+
+
+def test_doctor_stays_offline_when_told(capsys, monkeypatch):
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-any")
+    monkeypatch.setenv("DSNB_OFFLINE", "1")
+    assert main(["doctor"]) == 0
+    assert "not tried" in capsys.readouterr().out
+
+
+def test_wrong_usage_is_explained():
+    with pytest.raises(SystemExit) as caught:
+        main(["fly"])
+    assert caught.value.code == 2
