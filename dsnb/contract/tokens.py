@@ -6,7 +6,6 @@ is not imported: its pure-Python encoder loads a second copy and splits runs of 
 
 from __future__ import annotations
 
-import codecs
 import re
 from array import array
 from bisect import bisect_right
@@ -61,11 +60,18 @@ def count(text: str) -> int:
 def pieces(text: str) -> list[str]:
     """Return the texts of a text's tokens, in order; joined they are the text.
 
-    A token that ends inside a character gives no piece of its own: the character comes whole with the token that
-    completes it, as in the API's streams.
+    A token that ends inside a character is held back whole, and comes with the token that completes it, as in the
+    API's streams (equal to all recorded ones).
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    return [piece for token in _remembered(text) if (piece := decoder.decode(_token_bytes(token)))]
+    found, held = [], b""
+    for token in _remembered(text):
+        held += _token_bytes(token)
+        try:
+            found.append(held.decode())
+        except UnicodeDecodeError:
+            continue
+        held = b""
+    return found
 
 
 def ids(segments: Iterable[Segment]) -> array[int]:
