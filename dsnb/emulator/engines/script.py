@@ -1,0 +1,131 @@
+"""The default engine: scenarios, tool calls by what the message names, JSON on demand, and otherwise a report."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+
+from dsnb.emulator.engines.intent import Call, calls
+from dsnb.emulator.engines.json_reply import json_reply
+from dsnb.emulator.engines.protocol import Answer, EngineRequest, ToolCall, text
+from dsnb.emulator.engines.report import reasoning, report
+
+_READ = 5_000  # characters of a message that are looked through for what it wants
+_QUESTION = 400  # characters of it that may ask for a scenario
+_RESULT = 400  # characters of a tool's result that are repeated
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Hold one hand-written answer and what the last user message must look like to get it."""
+
+    match: re.Pattern[str]
+    reasoning: str
+    answer: str
+
+
+class ScriptEngine:
+    """Answer from a script; every text says that the emulator wrote it."""
+
+    def answer(self, request: EngineRequest) -> Answer:
+        """Return the answer, without reasoning where the request does not think."""
+        answer = _continued(request) if request.settings.prefix else _whole(request)
+        return answer if request.settings.thinking else replace(answer, reasoning=None)
+
+
+def _whole(request: EngineRequest) -> Answer:
+    settings = request.settings
+    results = _results(request)
+    if settings.tools and (settings.forced or not results):
+        found = calls(request.last_user[:_READ], settings.tools, forced=settings.forced)
+        if found:
+            return _calling(found)
+    if settings.json_mode:
+        return Answer(json_reply(request), "We are the dsnb emulator; the request wants JSON, so we fill in its form.")
+    if results:
+        return Answer(
+            _reported(results), "We are the dsnb emulator; the tools have answered, so we repeat what they said."
+        )
+    for scenario in scenarios():
+        if scenario.match.search(request.last_user[:_QUESTION]):
+            return Answer(scenario.answer, scenario.reasoning)
+    return Answer(report(request), reasoning(request))
+
+
+def _calling(found: list[Call]) -> Answer:
+    names = ", ".join(dict.fromkeys(call.name for call in found))
+    thought = (
+        f"We are the dsnb emulator; the message asks for {names}, so we call that with the values that it mentions."
+    )
+    return Answer(
+        "", thought, tuple(ToolCall(call.name, json.dumps(call.arguments, ensure_ascii=False)) for call in found)
+    )
+
+
+def _results(request: EngineRequest) -> list[tuple[str, str]]:
+    """Return the name and result of every tool that has answered since the last user message."""
+    names: dict[object, str] = {}
+    results: list[tuple[str, str]] = []
+    for message in request.messages:
+        role = message.get("role")
+        if role == "user":
+            results = []
+        elif role == "assistant":
+            called = message.get("tool_calls") or ()
+            names |= {call.get("id"): call.get("function", {}).get("name", "") for call in called}
+        elif role == "tool":
+            results.append((names.get(message.get("tool_call_id"), ""), text(message)))
+    return results if request.messages and request.messages[-1].get("role") == "tool" else []
+
+
+def _reported(results: list[tuple[str, str]]) -> str:
+    lines = [f"- `{name or 'tool'}`: {_short(result)}" for name, result in results]
+    return "\n".join(["The tools answered (repeated by the dsnb emulator, which understood none of it):", "", *lines])
+
+
+def _short(result: str) -> str:
+    words = " ".join(result.split())
+    return words if len(words) <= _RESULT else f"{words[:_RESULT]} …"
+
+
+def _continued(request: EngineRequest) -> Answer:
+    """Go on with the text of the same request without the prefix; where they differ, go on honestly."""
+    begun = request.messages[-1]
+    prefix = text(begun)
+    whole = _whole(request.without_prefix())
+    thought = begun.get("reasoning_content")
+    rest = whole.reasoning or ""
+    if prefix:
+        rest = ""  # the answer has begun, so the thinking is over
+    elif isinstance(thought, str):
+        rest = rest.removeprefix(thought)
+    if whole.content.startswith(prefix):
+        return replace(whole, content=whole.content.removeprefix(prefix), reasoning=rest)
+    return Answer(_going_on(prefix), rest)
+
+
+def _going_on(prefix: str) -> str:
+    """Return a continuation of a text that the script did not begin."""
+    fence = re.search(r"```(\w*)[^\n]*\n[^`]*\Z", prefix)
+    if fence:
+        comment = (
+            "//" if fence[1] in ("c", "cpp", "go", "java", "javascript", "js", "rust", "ts", "typescript") else "#"
+        )
+        return f'{comment} Scripted by the dsnb emulator: no model wrote this.\nprint("hello")\n```\n'
+    gap = "" if not prefix or prefix[-1].isspace() else " "
+    return f"{gap}… and so the dsnb emulator goes on: it has no script for the {len(prefix)} characters given."
+
+
+@cache
+def scenarios() -> tuple[Scenario, ...]:
+    """Return the hand-written scenarios, in the order in which they are tried."""
+    path = resources.files("dsnb.emulator.engines").joinpath("scenarios.toml")
+    rows = tomllib.loads(path.read_text("utf-8"))["scenario"]
+    return tuple(
+        Scenario(re.compile(row["match"], re.IGNORECASE), row["reasoning"].strip(), row["answer"].strip())
+        for row in rows
+    )

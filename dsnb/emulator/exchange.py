@@ -1,0 +1,263 @@
+"""One chat request, from its arrival to the last byte of its reply and its row in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from dsnb.contract import cost
+from dsnb.contract.error_bodies import ErrorBody, error, invalid_key
+from dsnb.emulator import draw
+from dsnb.emulator.backend import Backend, Request
+from dsnb.emulator.clock import FIRST_TOKEN_SECONDS, TOKENS_PER_SECOND
+from dsnb.emulator.connection import SHORTEST_SLEEP, Connection
+from dsnb.emulator.delivery import PlainDelivery, StreamDelivery
+from dsnb.emulator.faults import BREAKS
+from dsnb.emulator.headers import Headers
+from dsnb.emulator.ledger import LedgerRow
+from dsnb.emulator.output import Output
+from dsnb.emulator.wire import Head, Usage, dumps
+
+_T = TypeVar("_T")
+AnyDelivery = StreamDelivery | PlainDelivery
+
+_LARGE = 64 * 1024  # bytes; a larger request is worked on in another thread, so that it does not hold up the others
+_KEEP_ALIVE_SECONDS = 10.0  # emulated; how often the API sends them is not published
+_CEILING = 500  # requests at once, where the catalogue knows none: the smaller of the documented ceilings
+_STALL_SECONDS = 600.0  # real; the API too gives a request ten minutes
+_ABORTED = "aborted by client"
+# The errors behind the statuses that a fault can name. The 400 is the one that most clients have met.
+_STATUSES = {
+    400: "reasoning_missing",
+    402: "balance_empty",
+    500: "internal",
+    502: "bad_gateway",
+    503: "overloaded",
+    504: "gateway_timeout",
+}
+
+
+class Exchange:
+    """Serve one chat request."""
+
+    def __init__(self, backend: Backend, headers: Headers, connection: Connection, *, key: str, beta: bool) -> None:
+        self._backend = backend
+        self._headers = headers
+        self._connection = connection
+        self._key = key
+        self._beta = beta
+        self._ordinal = backend.ledger.arrive()
+        self._fault = backend.faults.draw(self._ordinal)
+        self._timeline = backend.clock.timeline()
+        self._contract = backend.contract(self._timeline.began)
+        self._model: str | None = None
+
+    async def serve(self) -> None:
+        """Answer the request, or break it as its fault says."""
+        raw = await self._connection.body()
+        if raw is None:
+            self._enter(None, _ABORTED)
+            return
+        parsed = await self._off_loop(len(raw) > _LARGE, lambda: self._backend.parse(raw, self._contract))
+        if not isinstance(parsed, ErrorBody):
+            self._backend.ledger.received(self._ordinal, dict(parsed))
+            name = parsed.get("model")
+            self._model = name if isinstance(name, str) else None
+        if self._fault.kind == "refuse":
+            self._enter(None, "refuse")
+            await self._connection.reset()
+        elif self._fault.kind == "status":
+            await self._refuse(self._failure(), retry_after=self._fault.retry_after)
+        elif not _is_json(self._connection.headers.get(b"content-type", b"")):
+            await self._refuse(error("content_type_wrong"))
+        elif isinstance(parsed, ErrorBody):
+            await self._refuse(parsed)
+        else:
+            await self._answer(parsed, raw)
+
+    async def _answer(self, parsed: Mapping[str, Any], raw: bytes) -> None:
+        backend, large = self._backend, len(raw) > _LARGE
+        request = await self._off_loop(large, lambda: backend.read(parsed, raw, self._contract, beta=self._beta))
+        if isinstance(request, ErrorBody):
+            await self._refuse(request)
+            return
+        refusal = backend.admit(request.model)
+        if refusal:
+            await self._refuse(refusal)
+            return
+        with backend.account.slot(request.model):
+            try:
+                empty = self._fault.kind == "empty"
+                output = await self._off_loop(large or backend.foreign, lambda: backend.reply(request, empty=empty))
+            except Exception as problem:  # an engine is foreign code: its failure is a server's failure, and is told
+                logging.getLogger(__name__).exception("The emulator's engine failed.")
+                await self._refuse(_engine_failure(problem))
+                return
+            await self._deliver(request, output)
+
+    async def _deliver(self, request: Request, output: Output) -> None:
+        backend = self._backend
+        cache = backend.account.cache(self._key, request.body.get("user_id"), request.model)
+        hit = cache.lookup(request.prompt, self._timeline.at)
+        prompt = len(request.prompt)
+        created = int(self._timeline.began.timestamp())
+        identity = draw.uuid4(backend.seed, "reply", self._ordinal)
+        head = Head(identity, created, request.model.served, request.model.fingerprint)
+        usage = Usage(prompt, hit, output.total, output.reasoning_tokens, details=self._contract.wire.usage_details)
+        kind = StreamDelivery if request.settings.stream else PlainDelivery
+        delivery = kind(self._connection, self._headers, head, request.settings, output, usage, backend.seed)
+
+        def settle(outcome: str, generated: int) -> None:
+            """Bill, remember the prefix and enter the row; before the last byte, so that whoever has it sees them."""
+            self._timeline.end()
+            charged = cost(hit, prompt - hit, generated, self._contract.price(request.model))
+            backend.account.charge(charged)
+            cache.store(request.prompt, output.ids[:generated], self._timeline.at)
+            row = LedgerRow(
+                id=identity,
+                model=head.model,
+                status=200,
+                outcome=outcome,
+                prompt_tokens=prompt,
+                cache_hit_tokens=hit,
+                completion_tokens=generated,
+                billed=True,
+                cost=charged,
+                started=self._timeline.began,
+            )
+            backend.ledger.enter(self._ordinal, row)
+            backend.known_calls.update(call.id for call in output.calls)
+
+        ended = await self._queue(delivery)
+        if ended is not None:
+            self._enter(200, ended)
+            await self._connection.cut()
+            return
+        strike = self._fault.token(output.total) if self._fault.kind in BREAKS else None
+        last = output.total if strike is None else strike
+        due = self._schedule(output.reasoning_tokens)
+        if await self._generate(delivery, due, last):
+            settle(output.finish_reason if strike is None else self._fault.kind, last)
+            await self._finish(delivery, strike)
+        else:
+            self._timeline.interrupt()
+            settle(_ABORTED, bisect_right([due(token) for token in range(1, last + 1)], self._timeline.seconds))
+
+    async def _queue(self, delivery: AnyDelivery) -> str | None:
+        """Wait for the inference to begin, with keep-alives; return how the exchange ended if it never does."""
+        if self._fault.kind != "queue":
+            return None
+        longest = self._contract.wire.queue_seconds
+        waited = 0.0
+        while waited < min(self._fault.seconds, longest):
+            waited = min(waited + _KEEP_ALIVE_SECONDS, self._fault.seconds, longest)
+            if not await self._reach(waited, delivery):
+                self._timeline.interrupt()
+                self._timeline.end()
+                return _ABORTED
+            delivery.put(delivery.keep_alive)
+            await delivery.flush()
+        if self._fault.seconds < longest:
+            return None
+        self._timeline.end()
+        return "queue"
+
+    def _schedule(self, thought: int | None) -> Callable[[int], float]:
+        """Return when, in emulated seconds, each token is there."""
+        queued = self._fault.seconds if self._fault.kind == "queue" else 0.0
+        begin = queued + FIRST_TOKEN_SECONDS
+        if self._fault.kind != "think" or not thought:
+            return lambda token: begin + token / TOKENS_PER_SECOND
+        long = self._fault.seconds
+
+        def slow(token: int) -> float:
+            return begin + long * min(token / thought, 1.0) + max(token - thought, 0) / TOKENS_PER_SECOND
+
+        return slow
+
+    async def _generate(self, delivery: AnyDelivery, due: Callable[[int], float], last: int) -> bool:
+        """Generate up to the token ``last``; return whether the client stayed for it."""
+        if not await self._reach(due(0), delivery):
+            return False
+        delivery.open()
+        for event in delivery.events:
+            if event.token > last:
+                break
+            wait = self._timeline.to(due(event.token))
+            if (wait >= SHORTEST_SLEEP or delivery.full) and not await self._pause(wait, delivery):
+                return False
+            delivery.add(event)
+        return await self._reach(due(last), delivery)
+
+    async def _reach(self, seconds: float, delivery: AnyDelivery) -> bool:
+        return await self._pause(self._timeline.to(seconds), delivery)
+
+    async def _pause(self, wait: float, delivery: AnyDelivery) -> bool:
+        """Send what is there if there is time to, and wait; return whether the client is still there."""
+        if wait >= SHORTEST_SLEEP or delivery.full:
+            await delivery.flush()
+        return await self._connection.pause(wait)
+
+    async def _finish(self, delivery: AnyDelivery, strike: int | None) -> None:
+        """Send the rest, or break the reply where it stands."""
+        connection, kind = self._connection, self._fault.kind
+        if strike is None:
+            delivery.put(delivery.rest())
+            await delivery.end()
+        elif kind == "stall":
+            await delivery.flush()
+            await connection.pause(_STALL_SECONDS)
+            await connection.cut()
+        elif kind in ("eof", "malformed"):
+            delivery.put(delivery.part(strike) if kind == "eof" else delivery.malformed())
+            await delivery.end()
+        else:
+            delivery.put(delivery.part(strike))
+            await delivery.flush()
+            await (connection.reset() if kind == "reset" else connection.cut())
+
+    async def _refuse(self, refusal: ErrorBody, *, retry_after: int | None = None) -> None:
+        """Answer with an error, which costs nothing."""
+        self._enter(refusal.status, "rejected")
+        extra = {} if retry_after is None else {"retry-after": str(retry_after)}
+        fields = self._headers.fixed(refusal.content_type, refusal.body, extra)
+        await self._connection.start(refusal.status, fields)
+        await self._connection.end(refusal.body)
+
+    def _enter(self, status: int | None, outcome: str) -> None:
+        row = LedgerRow(None, self._model, status, outcome, started=self._timeline.began)
+        self._backend.ledger.enter(self._ordinal, row)
+
+    def _failure(self) -> ErrorBody:
+        """Return the answer that a status fault gives."""
+        status = self._fault.status or 500
+        if status == 401:
+            return invalid_key(self._key)
+        if status == 429:
+            limit = self._backend.account.concurrency or self._ceiling()
+            return error("concurrency", current=limit + 1, limit=limit)
+        return error(_STATUSES[status])
+
+    def _ceiling(self) -> int:
+        ceilings = [model.concurrency for model in self._contract.models if model.concurrency]
+        return min(ceilings, default=_CEILING)
+
+    async def _off_loop(self, apart: bool, work: Callable[[], _T]) -> _T:
+        """Do work that may take long in another thread, everything else at once."""
+        return await asyncio.to_thread(work) if apart else work()
+
+
+def _is_json(content_type: bytes) -> bool:
+    kind = content_type.partition(b";")[0].strip().lower()
+    return kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json"))
+
+
+def _engine_failure(problem: Exception) -> ErrorBody:
+    message = f"The emulator's engine failed: {type(problem).__name__}: {problem}"
+    body = {
+        "error": {"message": message, "type": "internal_server_error", "param": None, "code": "internal_server_error"}
+    }
+    return ErrorBody(500, "application/json", dumps(body).encode("utf-8", "replace"))
