@@ -160,11 +160,11 @@ def _key_for(provider: Provider, api_key: str | None) -> Secret:
 
 
 def _announcement(session: Session) -> str:
-    emulator = session.emulator
-    if emulator is None:
-        return f"dsnb asks {session.endpoint.base_url} (model {session.model}, key configured)."
-    # the same words however it came to this, since notebooks keep them and are compared with them
-    day = f"{emulator.contract.instant:%Y-%m-%d}"
-    return (
-        f"dsnb is offline: an emulator answers, by the DeepSeek API's contract of {day} ({KEY_VARIABLE} takes it live)."
-    )
+    """Say who will answer; the same words however it came to this, since notebooks keep them and are compared."""
+    day = f"{session.contract.instant:%Y-%m-%d}"
+    if session.emulator is not None:
+        contract = f"the DeepSeek API's contract of {day}"
+        return f"dsnb is offline: an emulator answers, by {contract} ({KEY_VARIABLE} takes it live)."
+    if session.endpoint.provider.name == "emulator":
+        return f"dsnb asks your emulator, by the DeepSeek API's contract of {day}."
+    return f"dsnb asks {session.endpoint.base_url} (model {session.model}, key configured)."

@@ -46,10 +46,11 @@ class Exchange:
         self.reply = Reply(
             asked_model=str(request.body.get("model", "")), served_by=endpoint.provider.name, notes=notes
         )
+        self.status: int | None = None  # HTTP; None while, or if, no answer came
+        self.error: DsnbError | None = None
         self._pricing = pricing
         self._decoder = StreamDecoder(endpoint.provider.dialect)
         self._pieces: list[bytes] = []
-        self._error: DsnbError | None = None
         self._broken: str | None = None
         self._interrupted = False
         self._open = False
@@ -78,7 +79,7 @@ class Exchange:
 
     def opened(self, headers: Mapping[str, str]) -> None:
         """Note that a good answer has begun."""
-        self._open = True
+        self._open, self.status = True, 200
         # some hosts cannot stream and answer with plain JSON all the same
         self._streamed = self.request.stream and "json" not in headers.get("content-type", "")
         self.reply.trace_id = headers.get("x-ds-trace-id")
@@ -97,7 +98,7 @@ class Exchange:
         try:
             events = decoder.feed(data)
         except DsnbError as error:
-            self._error = error
+            self.error = error
             return []
         if decoder.tokens == before:
             if events and events[-1].type == "queued":
@@ -112,7 +113,8 @@ class Exchange:
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Note an error status."""
-        self._error = failure(status, headers, body, contract=self.endpoint.provider.contract)
+        self.status = status
+        self.error = failure(status, headers, body, contract=self.endpoint.provider.contract)
 
     def broke(self, what: str) -> None:
         """Note that the connection failed or ended where it should not."""
@@ -129,32 +131,32 @@ class Exchange:
     def settle(self) -> None:
         """Fill in the reply from what came; the transport calls this once, however the exchange ended."""
         source: Transcript = self._decoder
-        if self._open and self._error is None:
+        if self._open and self.error is None:
             try:
                 if self._streamed:
                     self._decoder.finish()
                 elif not (self._broken or self.watch.fired or self._interrupted):
                     source = decode_body(b"".join(self._pieces), self.endpoint.provider.dialect)
             except DsnbError as malformed:
-                self._error = malformed
+                self.error = malformed
         reply = self.reply
         reply.answer, reply.reasoning = source.answer, source.reasoning
         reply.tool_calls, reply.usage, reply.logprobs = source.tool_calls, source.usage, source.logprobs
         reply.id, reply.model, reply.created = source.id, source.model, source.created
         reply.fingerprint, reply.finish_reason = source.fingerprint, source.finish_reason
         reply.timing = self._timing()
-        if self._error is not None:
+        if self.error is not None:
             reply.outcome = "truncated" if self._open else "interrupted"
         elif source.done:
             reply.outcome = source.outcome
         else:
-            self._error = self._unfinished(source.outcome)
+            self.error = self._unfinished(source.outcome)
         if self._pricing is not None:
             reply.cost = self._pricing(reply)
 
     def end(self) -> Event:
         """Return the last event, with the finished reply, or raise the error that carries it."""
-        error = self._error
+        error = self.error
         if error is not None:
             error.reply = self.reply
             error.phase = error.phase or self.phase
