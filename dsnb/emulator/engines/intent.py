@@ -20,6 +20,7 @@ _ALL_TOOLS = re.compile(
     r"^\s*(?:(?:any|a|the|your|these|those)\s+)*(?:\w+\s+)?(?:tools?|functions?)\b|^\s*(?:any(?:thing)?|them|it)?\s*$",
     re.IGNORECASE,
 )
+_ORDER = re.compile(r"\b(?:call|use|invoke)\b(?P<what>[^.!?\n]*)", re.IGNORECASE)
 _TIMES = re.compile(
     r"\b(?:(?P<digits>\d+)|(?P<word>two|three|four|five|six|seven|eight|nine|ten))\s+times\b|\b(?P<adverb>twice|thrice)\b",
     re.IGNORECASE,
@@ -45,11 +46,15 @@ class _Tool:
     description: frozenset[str]
 
 
-def calls(text: str, tools: Sequence[Mapping[str, Any]], *, forced: bool) -> list[Call]:
-    """Return the calls that ``text`` asks for, in the order of its words; ``forced`` makes at least one."""
+def calls(text: str, tools: Sequence[Mapping[str, Any]], *, forced: bool, instructions: str = "") -> list[Call]:
+    """Return the calls that ``text`` asks for, in the order of its words; ``forced`` makes at least one.
+
+    Where the text names no tool, one that the ``instructions`` (the system message) order by its full name is called.
+    """
     offered = [_tool(tool["function"]) for tool in tools if isinstance(tool.get("function"), Mapping)]
     asked = _TIMES.sub(" ", _FORBIDDEN.sub(" ", text))
-    named = [] if not forced and _suppressed(text, offered) else _named(asked, offered)
+    suppressed = not forced and _suppressed(text, offered)
+    named = [] if suppressed else _named(asked, offered) or _ordered(instructions, offered)
     if not named and forced and offered:
         named = offered[:1]
     if not named:
@@ -93,6 +98,12 @@ def _named(text: str, tools: Sequence[_Tool]) -> list[_Tool]:
     described = [(len(tool.description & said), tool) for tool in tools]
     most = max((count for count, _ in described), default=0)
     return [tool for count, tool in described if count == most][:1] if most >= 2 else []
+
+
+def _ordered(instructions: str, tools: Sequence[_Tool]) -> list[_Tool]:
+    """Return the tool that the system message tells to call or use, by its full name."""
+    orders = [match["what"] for match in _ORDER.finditer(_FORBIDDEN.sub(" ", instructions))]
+    return [tool for tool in tools if any(_position(order, tool.name) is not None for order in orders)][:1]
 
 
 def _better(other: _Tool, tool: _Tool, matched: Mapping[str, frozenset[str]]) -> bool:

@@ -61,6 +61,11 @@ class EngineRequest:
         return text(users[-1]) if users else ""
 
     @property
+    def instructions(self) -> str:
+        """Return the text of the system messages."""
+        return "\n".join(text(message) for message in self.messages if message.get("role") == "system")
+
+    @property
     def roles(self) -> Counter[str]:
         """Return how many messages each role has, in the order of their first."""
         return Counter(str(message.get("role")) for message in self.messages)

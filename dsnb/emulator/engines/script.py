@@ -41,7 +41,8 @@ def _whole(request: EngineRequest) -> Answer:
     settings = request.settings
     results = _results(request)
     if settings.tools and (settings.forced or not results):
-        found = calls(request.last_user[:_READ], settings.tools, forced=settings.forced)
+        said, orders = request.last_user[:_READ], request.instructions[:_READ]
+        found = calls(said, settings.tools, forced=settings.forced, instructions=orders)
         if found:
             return _calling(found)
     if settings.json_mode:

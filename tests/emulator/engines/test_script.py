@@ -120,6 +120,21 @@ def test_tools_are_called_by_what_the_message_names(message, tools, expected):
     assert called(message, *tools) == expected
 
 
+@pytest.mark.parametrize(
+    ("instructions", "message", "expected"),
+    [
+        ("You must call the roll_dice tool.", "Hello", [("roll_dice", {})]),
+        ("Always use `roll_dice`.", "What is the weather in Rome?", [("get_weather", {"city": "Rome"})]),
+        ("Always use `roll_dice`.", "Do not call any tool.", []),
+        ("Never call roll_dice.", "Hello", []),
+        ("The tool roll_dice exists.", "Hello", []),
+    ],
+)
+def test_a_tool_that_the_system_message_orders_is_called_where_the_user_names_none(instructions, message, expected):
+    messages = [{"role": "system", "content": instructions}, {"role": "user", "content": message}]
+    assert called(message, WEATHER, DICE, messages=messages) == expected
+
+
 def test_tool_choice_forces_or_forbids():
     assert called("Hello", WEATHER, DICE, tool_choice="required") != []
     named = {"type": "function", "function": {"name": "roll_dice"}}
