@@ -24,24 +24,19 @@ An error that belongs to a turn carries the partial `.reply`; it never carries a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from dsnb.client.reply import Reply
-    from dsnb.contract import Finding
+from collections.abc import Sequence
+from typing import Any
 
 
 class DsnbError(Exception):
     """Say what happened and what to do next.
 
     ``phase`` is where it happened (``connect``, ``queued``, ``reasoning``, ``answer``, ``tool``), ``attempts`` how
-    many requests were sent, and ``reply`` what had arrived until then; each is None where it does not apply.
+    many requests were sent, and ``reply`` the Reply as far as it had arrived; each is None where it does not apply.
     """
 
     def __init__(
-        self, message: str, *, phase: str | None = None, attempts: int | None = None, reply: Reply | None = None
+        self, message: str, *, phase: str | None = None, attempts: int | None = None, reply: Any = None
     ) -> None:
         super().__init__(message)
         self.phase = phase
@@ -88,10 +83,11 @@ class RetiredModel(UnknownModel):
 class RequestRejected(RequestError):
     """Report a request that the API would reject, with the rule broken and the mend.
 
-    ``findings`` lists every reason, the one that the API would name first. ``lint=False`` sends the request anyway.
+    ``findings`` lists every reason (a Finding each), first the one that the API would name. ``lint=False`` sends the
+    request anyway.
     """
 
-    def __init__(self, message: str, *, findings: Sequence[Finding]) -> None:
+    def __init__(self, message: str, *, findings: Sequence[Any]) -> None:
         super().__init__(message)
         self.findings = tuple(findings)
 

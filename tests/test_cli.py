@@ -1,12 +1,11 @@
-import json
 import re
 import signal
 import subprocess
 import sys
-import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 import dsnb
@@ -44,8 +43,7 @@ def test_emulate_serves_until_it_is_told_to_stop():
 
 def test_emulate_ends_well_when_terminated():
     with emulate() as (url, process):
-        request = urllib.request.Request(f"{url}/models", headers={"authorization": "Bearer any"})
-        assert json.load(urllib.request.urlopen(request))["object"] == "list"
+        assert httpx.get(f"{url}/models", headers={"authorization": "Bearer any"}).json()["object"] == "list"
         process.terminate()
         assert process.wait(5) == 0
 

@@ -20,9 +20,10 @@ def test_every_name_of_the_face_is_there_and_sorted():
 def test_importing_loads_nothing_else():
     code = "import sys; before = set(sys.modules); import dsnb; print(sorted(set(sys.modules) - before))"
     environment = {"PYTHONPATH": str(Path(dsnb.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert "'dsnb'" in done.stdout
-    assert not [name for name in ("openai", "httpx", "pandas", "starlette", "typing") if f"'{name}'" in done.stdout]
+    command = [sys.executable, "-S", "-c", code]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    assert "'dsnb'" in loaded
+    assert not [name for name in ("openai", "httpx", "pandas", "starlette", "typing") if f"'{name}'" in loaded]
 
 
 def test_the_package_and_the_project_tell_one_version():

@@ -8,8 +8,9 @@ from contextlib import suppress
 from operator import attrgetter
 from typing import Any
 
-from dsnb.client.events import Event, ToolCall
+from dsnb.client.events import Event
 from dsnb.client.failures import malformed
+from dsnb.client.tool_call import ToolCall
 
 
 class ToolCalls:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dsnb.client.events import ToolCall
+from dsnb.client.tool_call import ToolCall
 from dsnb.client.usage import Usage
 from dsnb.contract import Cost, Finding
 

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from dsnb.client.calls import ToolCalls
 from dsnb.client.dialects import Dialect
-from dsnb.client.events import Event, ToolCall
+from dsnb.client.events import Event
 from dsnb.client.failures import malformed, stream_failure
 from dsnb.client.text import well_formed
 from dsnb.client.thinking import ThinkTags
+from dsnb.client.tool_call import ToolCall
 from dsnb.client.usage import Usage
 
 _LAST_SECOND: Final = 253_402_300_799  # of the year 9999: the last that a datetime can hold

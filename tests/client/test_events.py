@@ -1,7 +1,8 @@
 import copy
 import pickle
 
-from dsnb.client.events import Event, ToolCall
+from dsnb.client.events import Event
+from dsnb.client.tool_call import ToolCall
 
 
 def test_a_call_grows_by_its_fragments() -> None:
