@@ -47,6 +47,5 @@ def main() -> None:
         for use_asyncio in (False, True):
             late = [overshoot(script, use_asyncio=use_asyncio) * 1000 for _ in range(RUNS)]
             way = "async" if use_asyncio else "sync"
-            print(
-                f"  {name}, {way}: {statistics.median(late):.0f} ms late (worst of {RUNS}: {max(late):.0f} ms; goal: 300)"
-            )
+            typical, worst = statistics.median(late), max(late)
+            print(f"  {name}, {way}: {typical:.0f} ms late (worst of {RUNS}: {worst:.0f} ms; goal: 300 ms)")
