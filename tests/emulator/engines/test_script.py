@@ -10,6 +10,7 @@ from dsnb.contract import at, tokens
 from dsnb.contract.settings import settings
 from dsnb.emulator.engines import EngineRequest, engine
 from dsnb.emulator.engines.script import scenarios
+from tests.patience import PATIENCE
 
 SCRIPT = engine("script")
 CONTRACT = at("2026-11-16T12:00:00Z")
@@ -301,4 +302,4 @@ def test_a_message_made_to_take_long_does_not(mark):
     ask(f"collect items json {mark * 20_000}", tool)
     ask(f"collect items json {mark * 20_000}", response_format={"type": "json_object"})
     ask(mark * 20_000)
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < PATIENCE
