@@ -69,7 +69,7 @@ def _long(body: Mapping[str, Any], contract: Contract) -> int | None:
 
 
 def _message(rejected: Sequence[Finding]) -> str:
-    lines = [f"{finding.where}: {finding.message} {finding.mend}" for finding in rejected]
+    lines = [f"{finding.where}: {finding.message.rstrip('.')}. {finding.mend}" for finding in rejected]
     head = "The API would reject this request, so it was not sent"
     body = f": {lines[0]}" if len(lines) == 1 else ":\n" + "\n".join(f"  - {line}" for line in lines)
     return f"{head}{body}\n(lint=False sends it all the same.)"
