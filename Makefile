@@ -14,8 +14,9 @@ endif
 lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
-test: check  ## offline whatever the environment says
+test: check  ## offline whatever the environment says; each notebook is compared with its stored outputs
 	DSNB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	DSNB_OFFLINE=1 DSNB_RENDER=final $(BIN)/python -m pytest -q -p no:warnings --nbval --nbval-current-env notebooks
 
 test-live: $(READY)  ## asks the real API: needs DEEPSEEK_API_KEY, costs money
 	DSNB_OFFLINE=0 $(BIN)/dsnb doctor

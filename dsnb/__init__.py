@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from dsnb.client.reply import Reply
     from dsnb.client.timeouts import Timeouts
     from dsnb.connection import connect
+    from dsnb.display import render
     from dsnb.emulator import Emulator
     from dsnb.errors import DsnbError
     from dsnb.session import Session
 
 __version__ = "0.1.0"
 
-__all__ = ["DsnbError", "Emulator", "Event", "Provider", "Reply", "Session", "Timeouts", "connect"]
+__all__ = ["DsnbError", "Emulator", "Event", "Provider", "Reply", "Session", "Timeouts", "connect", "render"]
 
 _HOMES = {
     "DsnbError": "dsnb.errors",
@@ -35,6 +36,7 @@ _HOMES = {
     "Session": "dsnb.session",
     "Timeouts": "dsnb.client.timeouts",
     "connect": "dsnb.connection",
+    "render": "dsnb.display",
 }
 
 

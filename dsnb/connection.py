@@ -37,6 +37,7 @@ def connect(
     as_of: datetime | date | str | None = None,
     timeouts: Timeouts | None = None,
     http_client: SyncClient | AsyncClient | None = None,
+    quiet: bool = False,
 ) -> Session:
     """Connect to DeepSeek where there is a key, else to the emulator on this machine, and say which in one line.
 
@@ -44,34 +45,18 @@ def connect(
     api.deepseek.com. The key is ``api_key``, else ``DEEPSEEK_API_KEY`` from the environment or a ``.env`` file; it
     is sent to DeepSeek only, so another host needs its own. ``DSNB_OFFLINE=1`` keeps every call on this machine,
     ``DSNB_OFFLINE=0`` forbids the emulator. ``as_of`` is the date whose contract holds (default now; offline, the
-    emulator's). ``http_client`` is a Client or AsyncClient of httpx2 or httpx.
+    emulator's). ``http_client`` is a Client or AsyncClient of httpx2 or httpx. ``quiet`` leaves the line out.
 
     Raises MissingKey where a key is needed and there is none, and ConfigurationError where the set-up contradicts
     itself.
     """
-    session = open_session(base_url, api_key, model=model, as_of=as_of, timeouts=timeouts, http_client=http_client)
-    # where a notebook shows it among the results, and elsewhere out of the way of a program's output
-    print(_announcement(session), file=sys.stdout if hasattr(builtins, "__IPYTHON__") else sys.stderr)
-    return session
-
-
-def open_session(
-    base_url: str | Provider | None = None,
-    api_key: str | None = None,
-    *,
-    model: str = "deepseek-flash",
-    as_of: datetime | date | str | None = None,
-    timeouts: Timeouts | None = None,
-    http_client: SyncClient | AsyncClient | None = None,
-) -> Session:
-    """Do what `connect` does, and say nothing."""
     from dsnb.session import Session
 
     instant = None if as_of is None else at(as_of).instant
     provider, emulator = _destination(base_url, api_key, as_of)
     if emulator is not None:
         instant = instant or emulator.contract.instant
-    return Session(
+    session = Session(
         Endpoint(provider, _key_for(provider, api_key)),
         model=model,
         timeouts=timeouts or Timeouts(),
@@ -79,6 +64,10 @@ def open_session(
         http_client=http_client,
         emulator=emulator if base_url is None else None,
     )
+    if not quiet:
+        # where a notebook shows it among the results, and elsewhere out of the way of a program's output
+        print(_announcement(session), file=sys.stdout if hasattr(builtins, "__IPYTHON__") else sys.stderr)
+    return session
 
 
 def offline() -> bool:

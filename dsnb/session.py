@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from contextlib import aclosing, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from dsnb import display
 from dsnb.client.account import Balance, ModelCard, balance, models
 from dsnb.client.endpoint import Endpoint
 from dsnb.client.events import Event
@@ -19,6 +21,8 @@ from dsnb.client.request import Messages, build
 from dsnb.client.timeouts import Timeouts
 from dsnb.client.transport import AsyncClient, SyncClient, Transport
 from dsnb.contract import Contract, at
+from dsnb.display import View
+from dsnb.errors import DsnbError
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -66,19 +70,26 @@ class Session:
         """The contract in force: at ``as_of`` where that was given, at the emulator's date offline, else now."""
         return at(self._as_of or datetime.now(UTC))
 
-    def ask(self, prompt: str | Messages, **options: Any) -> Reply:
-        """Ask, wait for the end, and return the Reply. Takes the options of `stream`, and raises what it raises."""
-        reply = Reply()
-        for event in self.stream(prompt, **options):
-            reply = event.reply or reply
-        return reply
+    def ask(self, prompt: str | Messages, *, render: str | None = "auto", **options: Any) -> Reply:
+        """Ask, show the turn while it runs, and return the Reply.
 
-    async def aask(self, prompt: str | Messages, **options: Any) -> Reply:
+        ``render`` chooses how it is shown: ``live``, ``final``, ``plain``, None for not at all, or ``auto`` (see
+        `dsnb.render`). Takes the options of `stream`, and raises what it raises.
+        """
+        exchange = self._exchange(prompt, **options)
+        with self._showing(exchange, render) as show, closing(self._run(exchange)) as events:
+            for event in events:
+                show(event)
+        return exchange.reply
+
+    async def aask(self, prompt: str | Messages, *, render: str | None = "auto", **options: Any) -> Reply:
         """Do as `ask` does, for an event loop."""
-        reply = Reply()
-        async for event in self.astream(prompt, **options):
-            reply = event.reply or reply
-        return reply
+        exchange = self._exchange(prompt, **options)
+        with self._showing(exchange, render) as show:
+            async with aclosing(self._arun(exchange)) as events:
+                async for event in events:
+                    show(event)
+        return exchange.reply
 
     def stream(self, prompt: str | Messages, **options: Any) -> Iterator[Event]:
         """Ask, and yield typed events as they come; nothing is displayed.
@@ -137,20 +148,40 @@ class Session:
         where = f"offline, {self.emulator!r}" if self.emulator is not None else f"live, {self.endpoint.base_url}"
         return f"<dsnb.Session {where} · {self.model}>"
 
-    def _run(self, exchange: Exchange) -> Iterator[Event]:
+    def _run(self, exchange: Exchange) -> Generator[Event]:
         try:
             yield from self._transport.run(exchange)
         finally:
             self.last = exchange.reply
         yield exchange.end()
 
-    async def _arun(self, exchange: Exchange) -> AsyncIterator[Event]:
+    async def _arun(self, exchange: Exchange) -> AsyncGenerator[Event]:
         try:
             async for event in self._transport.arun(exchange):
                 yield event
         finally:
             self.last = exchange.reply
         yield exchange.end()
+
+    @contextmanager
+    def _showing(self, exchange: Exchange, render: str | None) -> Iterator[View]:
+        """Open a view for a turn, and close it however the turn ends."""
+        if self.emulator is not None:  # what nobody watches need not take its time
+            self.emulator.clock.pace = 1.0 if display.chosen(render) == "live" else 0.0
+        body = exchange.request.body
+        switch = body.get("thinking")
+        thinking = switch.get("type") != "disabled" if isinstance(switch, dict) else None
+        view = display.view(
+            render, model=exchange.reply.asked_model, thinking=thinking, effort=body.get("reasoning_effort")
+        )
+        error: DsnbError | None = None
+        try:
+            yield view
+        except DsnbError as problem:
+            error = problem
+            raise
+        finally:
+            view.close(exchange.reply, error)
 
     def _exchange(
         self,

@@ -1,0 +1,164 @@
+"""The live panel: one widget that shows a turn while it runs, and a static bundle in its place when it has ended."""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from typing import Any, ClassVar, Final
+
+import anywidget
+import traitlets
+from comm import DummyComm
+from IPython.display import DisplayHandle
+
+from dsnb.client.events import Event
+from dsnb.client.reply import Reply
+from dsnb.display import summary, text
+from dsnb.display.bundle import bundle, style
+from dsnb.display.final import FinalView
+from dsnb.display.pacing import Pacing
+from dsnb.errors import DsnbError, DsnbWarning
+
+_FILES: Final = resources.files("dsnb.display")
+_LINGERING: Final = 8  # panels: more than one cell is likely to have had in sight when its page was loaded again
+
+
+class LiveView:
+    """Show a turn in one panel while it runs, and leave its static bundle when it ends.
+
+    A view: called with every event, from the thread that asks, and closed once. The kernel sends only what is new
+    (see `dsnb.display.pacing`); clocks tick in the page. At the end the panel gives way to plain html, markdown and
+    text, since a widget that is left in the outputs is an error message in every notebook that is opened again.
+
+    ``model``, ``thinking`` and ``effort`` are what was asked for. Nothing that goes wrong in here reaches the caller:
+    the view warns once, shows nothing more until the end, and then the whole reply. So it does, without a warning,
+    where no kernel runs that could talk to a page.
+    """
+
+    def __init__(self, *, model: str, thinking: bool | None = None, effort: str | None = None) -> None:
+        self._pacing = Pacing(self._send)
+        self._title = {"model": text.line(model), "detail": _detail(thinking, effort)}
+        self._panel: _Panel | None = None
+        self._handle = DisplayHandle()  # type: ignore[no-untyped-call] # IPython has no types here
+        self._shown = False
+        self._failed = False
+        self._closed = False
+        with self._surviving():
+            self._open()
+
+    def __call__(self, event: Event) -> None:
+        """Take the next event."""
+        if self._panel is None or self._failed:
+            return
+        with self._surviving():
+            self._pacing.take(event)
+
+    def close(self, reply: Reply | None, error: DsnbError | None) -> None:
+        """Put the static bundle in the panel's place; ``reply`` may be partial, and ``error`` says why."""
+        if self._closed:
+            return
+        self._closed = True
+        reply = reply or (error.reply if error is not None else None) or Reply(asked_model=self._title["model"])
+        with self._surviving():
+            self._pacing.end(_ending(reply, error))
+        with self._surviving():
+            if self._shown:
+                self._handle.update(bundle(reply, error), raw=True)  # type: ignore[no-untyped-call]
+            else:
+                FinalView().close(reply, error)
+        with self._surviving():
+            if self._panel is not None:
+                self._panel.retire()
+
+    def _open(self) -> None:
+        panel = _Panel(turn=self._state)
+        if isinstance(panel.comm, DummyComm):  # no kernel, so no page
+            panel.close()
+            return
+        self._panel = panel
+        data, metadata = panel._repr_mimebundle_() or ({}, {})
+        model = self._title["model"] or "The model"
+        data["text/plain"] = f"{model} has been asked. Without widgets, the reply stands here once it is complete."
+        self._handle.display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
+        self._shown = True
+
+    def _send(self, batch: dict[str, Any]) -> None:
+        if self._panel is None or self._failed:
+            return
+        with self._surviving():  # here too, since it may be a thread of its own that sends
+            self._panel.send(batch)
+
+    def _state(self) -> dict[str, Any]:
+        return {**self._title, **self._pacing.progress.state()}
+
+    @contextmanager
+    def _surviving(self) -> Iterator[None]:
+        """Keep what fails in here from the turn, and say so once."""
+        try:
+            yield
+        except Exception as problem:  # whatever it is, the reply matters more
+            if not self._failed:
+                self._failed = True
+                what = f"{type(problem).__name__}: {problem}".rstrip(": ")
+                warnings.warn(f"The live panel failed ({what}); the reply is not affected.", DsnbWarning, stacklevel=4)
+
+
+class _Panel(anywidget.AnyWidget):
+    """Carry batches to the page, and the whole turn so far to a page that comes late or has missed some.
+
+    A page that is loaded again in mid-stream asks for its widgets when the kernel is next free, in a sync cell after
+    the end. It still shows the panel, for it has missed the update of its output: so `retire` keeps the last few
+    panels open, and those that such a page has taken up (``taken_up``), which would vanish from it.
+    """
+
+    _esm = traitlets.Unicode(_FILES.joinpath("panel.js").read_text("utf-8")).tag(sync=True)
+    _css = traitlets.Unicode(style() + _FILES.joinpath("panel.css").read_text("utf-8")).tag(sync=True)
+    layout = None  # the default is a widget of its own, which nobody would close; the panel's layout is in its style
+    # Read when somebody asks: who comes late gets all there is by then, and nobody else pays for it.
+    turn = traitlets.Callable().tag(sync=True, to_json=lambda turn, panel: panel.read(turn))
+    _retired: ClassVar[deque[_Panel]] = deque()
+
+    def __init__(self, turn: Callable[[], dict[str, Any]]) -> None:
+        self.taken_up = False
+        super().__init__(turn=turn)
+        self.on_msg(self._answer)
+
+    def retire(self) -> None:
+        """Stay open for pages that come late, and close the oldest that does."""
+        self._retired.append(self)
+        if len(self._retired) > _LINGERING:
+            oldest = self._retired.popleft()
+            if not oldest.taken_up:
+                oldest.close()
+
+    def read(self, turn: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        self.taken_up = self.comm is not None  # at first, the state is read to open the comm
+        return turn()
+
+    def _answer(self, _panel: anywidget.AnyWidget, content: Any, _buffers: Any) -> None:
+        if content == "whole":
+            self.send({"whole": self.turn()})
+
+
+def _detail(thinking: bool | None, effort: str | None) -> str:
+    """Say how the model was asked to think."""
+    if thinking is False or effort == "none":
+        return "thinking off"
+    if effort:
+        return text.line(f"effort {effort}")
+    return "thinking on" if thinking else ""
+
+
+def _ending(reply: Reply, error: DsnbError | None) -> dict[str, Any]:
+    """Return what a page needs to know of a turn that is over."""
+    return {
+        "who": summary.who(reply)[1:],
+        "ending": "failed" if error is not None else summary.ending(reply) or "done",
+        "error": "" if error is None else text.legible(str(error)),
+        "figures": list(summary.figures(reply)),
+        "share": round(summary.cached_share(reply.usage), 3),
+        "total": summary.seconds(reply.timing.total),
+    }

@@ -1,0 +1,142 @@
+"""Which view shows a turn: the one asked for, else the one in force, else the one that fits where this runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final, Protocol
+
+from dsnb.client.events import Event
+from dsnb.client.reply import Reply
+from dsnb.display import formatters
+from dsnb.errors import ConfigurationError, DsnbError
+
+VARIABLE: Final = "DSNB_RENDER"
+NAMES: Final = ("auto", "live", "final", "plain", "none")
+
+_chosen: ContextVar[str] = ContextVar("renderer", default="auto")
+
+
+class View(Protocol):
+    """Watch one turn: called with each of its events, and closed once, however it ended."""
+
+    def __call__(self, event: Event) -> None:
+        """Show what happened."""
+
+    def close(self, reply: Reply | None, error: DsnbError | None) -> None:
+        """Show how the turn ended: with a reply, maybe a partial one, or with the error that will be raised."""
+
+
+@contextmanager
+def render(name: str | None) -> Iterator[None]:
+    """Choose how turns are shown within a ``with`` block.
+
+    ``live`` is the panel that streams, ``final`` one static output when the turn has ended, ``plain`` text that
+    streams, ``none`` (or None) nothing, ``auto`` what fits: live in a notebook, plain in a terminal where somebody
+    types, nothing in scripts. ``DSNB_RENDER`` chooses for a whole process, ``ask(render=...)`` for one turn. Raises
+    ConfigurationError for any other name.
+    """
+    token = _chosen.set(_known(name))
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def view(
+    name: str | None = "auto", *, model: str = "", thinking: bool | None = None, effort: str | None = None
+) -> View:
+    """Return a view for one turn, by the name of its renderer; ``model``, ``thinking`` and ``effort`` are asked for.
+
+    ``auto`` leaves the choice to the innermost `render` block, then to ``DSNB_RENDER``, then to where this runs.
+    Raises ConfigurationError for a name that is none.
+    """
+    formatters.install()
+    name = chosen(name)
+    if name == "none":
+        return _Nothing()
+    return _Remembering(_MAKERS[name](model, thinking, effort))
+
+
+def chosen(name: str | None = "auto") -> str:
+    """Return the renderer that `view` would take: ``live``, ``final``, ``plain`` or ``none``."""
+    return next(choice for choice in _choices(name) if choice != "auto")
+
+
+class _Nothing:
+    """Show nothing."""
+
+    def __call__(self, event: Event) -> None:
+        pass
+
+    def close(self, reply: Reply | None, error: DsnbError | None) -> None:
+        pass
+
+
+class _Remembering:
+    """Let a view show a turn, and remember that this cell has shown its reply."""
+
+    def __init__(self, shown_by: View) -> None:
+        self._shown_by = shown_by
+
+    def __call__(self, event: Event) -> None:
+        self._shown_by(event)
+
+    def close(self, reply: Reply | None, error: DsnbError | None) -> None:
+        self._shown_by.close(reply, error)
+        if reply is not None:
+            formatters.remember(reply)
+
+
+def _choices(name: str | None) -> Iterator[str]:
+    """Yield what is chosen at each place, the most particular first."""
+    yield _known(name)
+    yield _chosen.get()
+    yield _known(os.environ.get(VARIABLE, "").strip().lower() or "auto", f"{VARIABLE}=")
+    yield _fitting()
+
+
+def _known(name: str | None, where: str = "render=") -> str:
+    if name is None:
+        return "none"
+    if name not in NAMES:
+        raise ConfigurationError(f"{where}{name!r} is no renderer: choose one of {', '.join(NAMES)}.")
+    return name
+
+
+def _fitting() -> str:
+    shell = formatters.shell()
+    if shell is not None:
+        return "live" if hasattr(shell, "kernel") else "plain"
+    somebody_types = hasattr(sys, "ps1") and sys.stdout is not None and sys.stdout.isatty()
+    return "plain" if somebody_types else "none"
+
+
+def _live(model: str, thinking: bool | None, effort: str | None) -> View:
+    try:
+        from dsnb.display.panel import LiveView
+    except ImportError:  # widgets are not installed, or do not work here
+        return _final(model, thinking, effort)
+    return LiveView(model=model, thinking=thinking, effort=effort)
+
+
+def _final(model: str, _thinking: bool | None, _effort: str | None) -> View:
+    from dsnb.display.final import FinalView
+
+    return FinalView(model=model)
+
+
+def _plain(_model: str, _thinking: bool | None, _effort: str | None) -> View:
+    from dsnb.display.plain import PlainView
+
+    return PlainView()
+
+
+_MAKERS: Final[dict[str, Callable[[str, bool | None, str | None], View]]] = {
+    "live": _live,
+    "final": _final,
+    "plain": _plain,
+}

@@ -1,0 +1,312 @@
+"""A real kernel, a real JupyterLab and a real browser, for what only they can show.
+
+All are missing on some machines, so `missing` says what to install; nothing of them is imported before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+PROJECT = Path(__file__).parents[2]
+SHOTS = Path(__file__).parent / "shots"  # git-ignored: to be looked at
+WAIT = 20.0  # seconds: far more than anything here takes, so that a test fails instead of hanging
+SIZE = {"width": 1000, "height": 760}
+_DEBIAN_CHROMIUM = "/usr/bin/chromium"
+
+# Lab asks whether it may fetch news, and puts the question over the notebook.
+_QUIET = {"@jupyterlab/apputils-extension/notification.jupyterlab-settings": '{"fetchNews": "false"}'}
+
+
+def missing() -> str | None:
+    """Say what a browser test needs and this machine has not; None if it has all."""
+    packages = [name for name in ("playwright", "jupyterlab", "nbformat") if find_spec(name) is None]
+    if packages:
+        return f"needs {', '.join(packages)} (pip install 'dsnb[dev]')"
+    return None if _chromium() else "needs chromium (apt-get install chromium)"
+
+
+def _chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which(_DEBIAN_CHROMIUM)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What a kernel published while it ran a cell: (type, content) of each message."""
+
+    messages: list[tuple[str, dict[str, Any]]]
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """Return the contents of one type of message."""
+        return [content for name, content in self.messages if name == kind]
+
+    def sizes(self, kind: str) -> list[int]:
+        """Return the bytes of the contents of one type of message, as they cross the wire."""
+        return [len(json.dumps(content, ensure_ascii=False).encode()) for content in self.of(kind)]
+
+    @property
+    def total(self) -> int:
+        """Return the bytes of all that widgets and displays published."""
+        return sum(
+            sum(self.sizes(kind))
+            for kind in ("comm_open", "comm_msg", "comm_close", "display_data", "update_display_data")
+        )
+
+    @property
+    def printed(self) -> str:
+        """Return what the cell printed."""
+        return "".join(content["text"] for content in self.of("stream") if content["name"] == "stdout")
+
+
+class Kernel:
+    """A kernel without any frontend; a context manager."""
+
+    def __enter__(self) -> Self:
+        from jupyter_client.manager import KernelManager
+
+        self._manager = KernelManager(kernel_name="python3")
+        self._manager.start_kernel(env=environment(), stderr=subprocess.DEVNULL)
+        self._client = self._manager.client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=WAIT)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+        self._manager.cleanup_resources()
+
+    def run(self, code: str, timeout: float = WAIT) -> Traffic:
+        """Run code; return what was published, or raise AssertionError with the traceback."""
+        question = self._client.execute(code, store_history=False)
+        messages = []
+        while True:
+            message = self._client.get_iopub_msg(timeout=timeout)
+            kind, content = message["msg_type"], message["content"]
+            if message["parent_header"].get("msg_id") != question:
+                continue
+            if kind == "error":
+                raise AssertionError("\n".join(content["traceback"]))
+            if kind == "status" and content["execution_state"] == "idle":
+                return Traffic(messages)
+            assert not message["buffers"], "the panel sends no buffers, and none are counted"
+            messages.append((kind, content))
+
+
+def environment(home: Path | None = None) -> dict[str, str]:
+    """Return an environment without anybody's settings, in which kernels import this checkout."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "IPYTHON", "DSNB"))}
+    kept.pop("DEEPSEEK_API_KEY", None)
+    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    kept |= {"PYTHONPATH": os.pathsep.join(paths), "DSNB_OFFLINE": "1", "DSNB_RENDER": "live"}
+    if home is not None:
+        folders = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
+        kept |= {f"JUPYTER_{name}": str(home / name.lower()) for name in folders}
+        kept |= {f"JUPYTERLAB_{name}": str(home / name.lower()) for name in ("SETTINGS_DIR", "WORKSPACES_DIR")}
+        kept |= {"IPYTHONDIR": str(home / "ipython")}
+    return kept
+
+
+class Lab:
+    """Serve a folder of notebooks and look at it with a browser; a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "notebooks"
+        self._home = folder / "home"
+        self._log = folder / "lab.log"
+        self._page: Page | None = None
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        from playwright.sync_api import sync_playwright
+
+        self.folder.mkdir(parents=True)
+        for name, settings in _QUIET.items():
+            path = self._home / "settings_dir" / name
+            path.parent.mkdir(parents=True)
+            path.write_text(settings)
+        with self._log.open("w") as log:
+            self._server = subprocess.Popen(
+                self._command, cwd=self.folder, env=environment(self._home), stdout=log, stderr=log
+            )
+        self._playwright = sync_playwright().start()
+        self._browser = self._playwright.chromium.launch(executable_path=_chromium())
+        self._wait_for_server()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._browser.close()
+        self._playwright.stop()
+        self._server.send_signal(signal.SIGTERM)  # it ends its kernels itself
+        try:
+            self._server.wait(10)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait(10)
+
+    def write(self, name: str, *sources: str) -> Path:
+        """Write a notebook of code cells."""
+        import nbformat
+        from nbformat import v4
+
+        path = self.folder / name
+        cells = [v4.new_code_cell(source, id=f"cell-{place}") for place, source in enumerate(sources)]
+        metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(v4.new_notebook(cells=cells, metadata=metadata), path)
+        return path
+
+    def open(self, name: str) -> Notebook:
+        """Show a notebook in the one window; wait until its kernel can be asked."""
+        if self._page is None:
+            self._page = self._browser.new_page(viewport=SIZE)
+            self._page.set_default_timeout(WAIT * 1000)
+            self._page.goto(f"{self.url}/doc/tree/{name}")
+        else:
+            Notebook(self._page, self.folder / name).command("docmanager:open", path=name)
+        return Notebook(self._page, self.folder / name).ready()
+
+    @property
+    def _command(self) -> list[str]:
+        port = self.url.rpartition(":")[2]
+        return [
+            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"),
+            *("--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.password="),
+            "--LabApp.expose_app_in_browser=True",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        ]
+
+    def _wait_for_server(self) -> None:
+        until = time.monotonic() + WAIT
+        while time.monotonic() < until and self._server.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self.url}/api/status", timeout=2):  # noqa: S310 — our own, on loopback
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError(f"JupyterLab does not answer:\n{self._log.read_text()[-2000:]}")
+
+
+class Notebook:
+    """A notebook open in a window."""
+
+    def __init__(self, page: Page, path: Path) -> None:
+        self.page = page
+        self.path = path
+
+    def ready(self) -> Notebook:
+        """Wait until the notebook is loaded and its kernel has answered."""
+        self.page.wait_for_function(
+            "path => window.jupyterapp?.shell?.currentWidget?.context?.path === path", arg=self.path.name
+        )
+        self.page.evaluate(
+            """async () => {
+                const app = window.jupyterapp;
+                await app.restored;
+                const panel = app.shell.currentWidget;
+                await panel.context.ready;
+                await panel.sessionContext.ready;
+                await panel.sessionContext.session?.kernel?.info;
+            }"""
+        )
+        return self
+
+    def reload(self) -> None:
+        """Load the page again, as a reader does; what the kernel runs goes on."""
+        self.page.reload()
+        self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
+
+    def run(self, what: str = "notebook:run-all-cells") -> None:
+        """Start cells (`notebook:run-cell`: the selected one); the page knows as ``running`` whether they still run."""
+        self.page.evaluate(
+            """command => {
+                window.running = true;
+                window.jupyterapp.commands.execute(command).finally(() => (window.running = false));
+            }""",
+            what,
+        )
+
+    def wait(self) -> None:
+        """Wait until the cells have ended; raise AssertionError where one has failed."""
+        self.until("!window.running")
+        failures = self.page.locator("[data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
+        assert not failures, "\n".join(failures)
+
+    def execute(self, code: str) -> None:
+        """Have the kernel execute code that is in no cell; raise AssertionError where it fails."""
+        answer = self.page.evaluate(
+            """async code => {
+                const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                const { content } = await kernel.requestExecute({ code, store_history: false }).done;
+                return content;
+            }""",
+            code,
+        )
+        assert answer["status"] == "ok", "\n".join(answer["traceback"])
+
+    def until(self, expression: str) -> None:
+        """Wait until an expression of the page is true; ``$`` finds the last element of a selector."""
+        from playwright.sync_api import TimeoutError as TooLate
+
+        last = "const $ = (selector) => [...document.querySelectorAll(selector)].at(-1);"
+        try:
+            self.page.wait_for_function(f"() => {{ {last} return {expression}; }}")
+        except TooLate:
+            SHOTS.mkdir(exist_ok=True)
+            self.page.screenshot(path=SHOTS / "too-late.png")
+            raise AssertionError(f"never came true: {expression} (too-late.png shows the page)") from None
+
+    def command(self, name: str, **arguments: Any) -> None:
+        """Execute a command of JupyterLab and wait for it."""
+        self.page.evaluate(
+            "async ([name, options]) => { await window.jupyterapp.commands.execute(name, options); }", [name, arguments]
+        )
+
+    def find(self, selector: str) -> Locator:
+        """Return the last element that a selector finds."""
+        return self.page.locator(selector).last
+
+    def count(self, selector: str) -> int:
+        """Return how many elements a selector finds."""
+        return self.page.locator(selector).count()
+
+    def text(self, selector: str) -> str:
+        """Return the text of the last element that a selector finds, as the reader sees it."""
+        return self.find(selector).inner_text()
+
+    def shoot(self, name: str, selector: str = ".jp-OutputArea-output") -> None:
+        """Take pictures of the last output, in light and dark."""
+        SHOTS.mkdir(exist_ok=True)
+        for theme in ("Dark", "Light"):
+            self.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+            self.find(selector).screenshot(path=SHOTS / f"{name}-{theme.lower()}.png", animations="disabled")
+
+    def save(self) -> dict[str, Any]:
+        """Save the notebook; return what the file then says."""
+        self.command("docmanager:save")
+        saved: dict[str, Any] = json.loads(self.path.read_text())
+        return saved
+
+    def close(self) -> None:
+        """End the kernel and close the notebook, saved or not."""
+        self.page.evaluate(
+            """async () => {
+                const panel = window.jupyterapp.shell.currentWidget;
+                await panel.sessionContext.shutdown();
+                panel.dispose();
+            }"""
+        )
