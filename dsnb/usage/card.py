@@ -1,0 +1,128 @@
+"""How a ledger shows itself in a notebook: one small table, the same in html, markdown and plain text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any, Final
+
+from dsnb.usage.totals import Totals
+
+_HEADS: Final = (
+    "source",
+    "model asked",
+    "turns",
+    "attempts",
+    "prompt tokens",
+    "hit rate",
+    "completion tokens",
+    "cost (USD)",
+)
+_NUMBERS_FROM: Final = 2  # the columns before are names
+_ROWS: Final = 12
+_MARKUP: Final = re.compile(r"([\\`*_\[\]<>|~$&!#^=:@])")  # all that means something inside a line of Markdown
+
+
+def card(title: str, totals: Totals) -> dict[str, str]:
+    """Return the mimebundle of a summary by the model that was asked."""
+    rows = [dict(zip(totals.columns, row, strict=True)) for row in totals.rows]
+    cells = [_cells(row) for row in rows[:_ROWS]]
+    notes = [note for note in (_more(rows), _unknown(rows), _unfinished(rows)) if note]
+    if not rows:
+        notes = ["Nothing has been logged yet."]
+    return {
+        "text/plain": _plain(title, cells, notes),
+        "text/markdown": _markdown(title, cells, notes),
+        "text/html": _html(title, cells, notes),
+    }
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    rate, cost = row["hit_rate"], row["cost_usd"]
+    return (
+        row["source"],
+        row["asked_model"] or "?",
+        f"{row['turns']:,}",
+        f"{row['attempts']:,}",
+        _whole(row["prompt_tokens"]),
+        "?" if rate is None else f"{rate:.1%}",
+        _whole(row["completion_tokens"]),
+        "?" if cost is None else f"{cost:.6f}",
+    )
+
+
+def _whole(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"
+
+
+def _more(rows: Sequence[Mapping[str, Any]]) -> str:
+    return f"{len(rows) - _ROWS} more models are in summary()." if len(rows) > _ROWS else ""
+
+
+def _unknown(rows: Sequence[Mapping[str, Any]]) -> str:
+    attempts = sum(row["unpriced"] for row in rows)
+    return f"The cost of {attempts:,} attempt{_s(attempts)} is not known and not in these sums." if attempts else ""
+
+
+def _unfinished(rows: Sequence[Mapping[str, Any]]) -> str:
+    turns = sum(row["unfinished"] for row in rows)
+    return f"{turns:,} turn{_s(turns)} never ended, or {_are(turns)} running." if turns else ""
+
+
+def _s(number: int) -> str:
+    return "" if number == 1 else "s"
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _plain(title: str, cells: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    table = [_HEADS, *cells] if cells else []
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  ".join(
+            text.rjust(width) if place >= _NUMBERS_FROM else text.ljust(width)
+            for place, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
+    return "\n".join((title, *lines, *notes))
+
+
+def _markdown(title: str, cells: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    blocks = [f"**{_escaped(title)}**"]
+    if cells:
+        rule = ("---:" if place >= _NUMBERS_FROM else ":---" for place in range(len(_HEADS)))
+        rows = [_HEADS, *([_escaped(text) for text in row] for row in cells)]
+        lines = [f"| {' | '.join(row)} |" for row in rows]
+        blocks.append("\n".join([lines[0], f"| {' | '.join(rule)} |", *lines[1:]]))
+    return "\n\n".join([*blocks, *map(_escaped, notes)])
+
+
+def _escaped(text: str) -> str:
+    """Return text that Markdown shows as it is; ``<`` and ``&`` as entities, for readers that pass html on."""
+    return _MARKUP.sub(r"\\\1", text).replace("\\&", "&amp;").replace("\\<", "&lt;")
+
+
+def _html(title: str, cells: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    def row(tag: str, texts: Sequence[str]) -> str:
+        return "<tr>{}</tr>".format(
+            "".join(
+                f'<{tag} style="text-align:{"right" if place >= _NUMBERS_FROM else "left"}">{_inert(text)}</{tag}>'
+                for place, text in enumerate(texts)
+            )
+        )
+
+    parts = [f"<div><strong>{_inert(title)}</strong>"]
+    if cells:
+        head, body = row("th", _HEADS), "".join(row("td", texts) for texts in cells)
+        parts.append(f"<table><thead>{head}</thead><tbody>{body}</tbody></table>")
+    parts += [f"<div>{_inert(note)}</div>" for note in notes]
+    return "".join([*parts, "</div>"])
+
+
+def _inert(text: str) -> str:
+    """Return text as html; a dollar in a span of its own, or two of them would become mathematics in Jupyter."""
+    return escape(text).replace("$", "<span>$</span>").replace("\\", "<span>\\</span>")
