@@ -21,9 +21,10 @@ from dsnb.contract.error_bodies import ErrorBody, error, rows
 class Finding:
     """Tell one thing about a request before it is sent.
 
-    ``rule`` is a stable id such as ``"max_tokens.range"``; ``effect`` is ``"rejected"``, ``"ignored"`` or
-    ``"billed"``; ``where`` names the field. ``message`` is what the API would say (our words where it says nothing),
-    ``mend`` what to do about it, ``error`` the API's answer where it rejects the request. ``confidence`` is H, M or L.
+    ``rule`` is a stable id such as ``"max_tokens.range"``; ``effect`` is ``"rejected"``, ``"ignored"``, ``"billed"``,
+    or ``"changed"`` where dsnb itself acts; ``where`` names the field. ``message`` is what the API would say (our
+    words where it says nothing), ``mend`` what to do about it, ``error`` the API's answer where it rejects the
+    request. ``confidence`` is H, M or L.
     """
 
     rule: str
@@ -50,7 +51,7 @@ def rejected(name: str, where: str, /, **fields: object) -> Finding:
 
 
 def noticed(name: str, where: str, /, **fields: object) -> Finding:
-    """Return the finding that tells of something ignored or billed."""
+    """Return the finding that tells of something ignored, billed or changed."""
     row = notices()["notices"][name]
     words = {"where": where, **fields}
     return Finding(

@@ -56,6 +56,8 @@ def tool_rejections(
 ) -> Iterator[Finding]:
     """Tell what the API refuses about ``tools`` and ``tool_choice``."""
     tools = body.get("tools") or []
+    if tools:
+        yield from refusal("tools", None, model, settings)
     functions = [(index, tool["function"]) for index, tool in enumerate(tools) if tool.get("function")]
     most, count = contract.wire.tools_count, len(tools)
     if most and count > most:
@@ -82,15 +84,31 @@ def tool_rejections(
     yield from _choice(choice, seen, model, settings)
 
 
+def refusal(name: str, value: object, model: Model, settings: Settings) -> Iterator[Finding]:
+    """Tell that a model does not take a parameter at all, or not this value of it."""
+    rule = model.parameters.get(name)
+    if rule is None or rule.message is None or not _applies(rule.rejected_when, settings):
+        return
+    if not rule.rejected_values or value in rule.rejected_values:
+        yield rejected(rule.message, name, model=model.name, parameter=name)
+
+
 def remarks(body: Mapping[str, Any], model: Model, settings: Settings) -> Iterator[Finding]:
     """Tell every parameter that the API takes without effect."""
-    for name in ORDER:
-        rule = model.parameters.get(name)
-        if rule and body.get(name) is not None:
-            yield from _remark(rule, body[name], settings)
+    yield from unheeded(body, model, settings)
     asked = body.get("reasoning_effort") if model.thinking == "switch" else None
     if asked not in {None, "none"} and not settings.thinking:
         yield noticed("effort_ignored", "reasoning_effort")
+
+
+def unheeded(
+    body: Mapping[str, Any], model: Model, settings: Settings, names: Sequence[str] = ORDER
+) -> Iterator[Finding]:
+    """Tell which of some parameters have no effect, or not the one that they ask for."""
+    for name in names:
+        rule = model.parameters.get(name)
+        if rule and body.get(name) is not None:
+            yield from _remark(rule, body[name], settings)
 
 
 def foreign(body: Mapping[str, Any], known: Collection[str]) -> Iterator[Finding]:
@@ -105,8 +123,8 @@ def _rejection(name: str, body: Mapping[str, Any], model: Model, settings: Setti
     rule, value = model.parameters[name], body[name]
     if rule.message is None or value is False:
         return
-    if _applies(rule.rejected_when, settings) and not rule.rejected_values:
-        yield rejected(rule.message, name, model=model.name, parameter=name)
+    if not rule.rejected_values and (refused := list(refusal(name, value, model, settings))):
+        yield from refused
         return
     if rule.needs and body.get(rule.needs) is not True:
         alone = f"{rule.message}_alone"
@@ -154,10 +172,7 @@ def _choice(choice: Any, names: set[str], model: Model, settings: Settings) -> I
         return  # without tools every choice is taken
     if named is not None and named not in names:
         yield rejected("tool_choice_unknown", "tool_choice", name=named)
-    rule = model.parameters.get("tool_choice")
-    kind = "named" if named is not None else choice
-    if rule and rule.message and kind in rule.rejected_values and _applies(rule.rejected_when, settings):
-        yield rejected(rule.message, "tool_choice", model=model.name)
+    yield from refusal("tool_choice", "named" if named is not None else choice, model, settings)
 
 
 def _schema(name: str, schema: Any, where: str) -> Iterator[Finding]:

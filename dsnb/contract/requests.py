@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from dsnb.contract import history, parameters, strict_schema
@@ -17,16 +16,16 @@ from dsnb.contract.catalogue import Contract, Model
 from dsnb.contract.error_bodies import misshapen, rows
 from dsnb.contract.finding import Finding, hint, noticed, rejected
 from dsnb.contract.serde import SerdeError
-from dsnb.contract.settings import Settings, settings
+from dsnb.contract.settings import COMPLETION_TOKENS, Settings, completion_settings, settings
 from dsnb.contract.shape import COMPLETION, Struct, image_handling, load, request_shape
 from dsnb.errors import RetiredModel, UnknownModel
 
 __all__ = ["Finding", "check", "check_completion", "parse"]
 
 # Fill-in-the-middle completion, by the reference 'Create FIM Completion' (2026-09).
-_COMPLETION_TOKENS = 4096
 _COMPLETION_LOGPROBS = 20
-_COMPLETION_PARAMETERS = ("frequency_penalty", "presence_penalty", "temperature", "top_p", "stop", "stream_options")
+_PENALTIES = ("frequency_penalty", "presence_penalty")
+_COMPLETION_PARAMETERS = (*_PENALTIES, "temperature", "top_p", "stop", "stream_options")
 
 
 def parse(raw: bytes, contract: Contract, *, completion: bool = False) -> Mapping[str, Any] | Finding:
@@ -69,7 +68,7 @@ def check(
         *parameters.rejections(body, model, meant),
         *parameters.tool_rejections(body, model, meant, contract, beta=beta),
         *history.rejections(body["messages"], model, images, beta=beta),
-        *_format(body),
+        *_format(body, model, meant),
         *history.reasoning_rejections(body, model, meant, passback, known_calls),
         *_overflow(meant, contract, prompt_tokens),
     ]
@@ -85,15 +84,30 @@ def check(
 
 
 def check_completion(
-    body: Mapping[str, Any], contract: Contract, *, beta: bool = False, raw: bytes | None = None
+    body: Mapping[str, Any],
+    contract: Contract,
+    *,
+    beta: bool = False,
+    raw: bytes | None = None,
+    prompt_tokens: int | None = None,
 ) -> list[Finding]:
-    """Return what the API would object to in a fill-in-the-middle request, in its order, then what it would ignore."""
+    """Return what the API would object to in a fill-in-the-middle request, in its order, then what it would ignore.
+
+    The arguments are those of `check`. Most of the words here were never recorded (confidence L): the rules are those
+    of the guide 'FIM Completion' and the reference 'Create FIM Completion'.
+    """
     model = _model(body, COMPLETION, raw, contract)
     if isinstance(model, Finding):
         return [model]
     if not beta:
         return [rejected("completions_beta", "model")]
-    return [*_completion(body, model), *parameters.foreign(body, COMPLETION.shapes)]
+    meant = completion_settings(body, model)
+    return [
+        *_completion(body, model, meant),
+        *_overflow(meant, contract, prompt_tokens),
+        *parameters.unheeded(body, model, meant, _PENALTIES),
+        *parameters.foreign(body, COMPLETION.shapes),
+    ]
 
 
 def _misfit(problem: SerdeError, raw: bytes, contract: Contract) -> Finding:
@@ -144,8 +158,9 @@ def _written(body: Mapping[str, Any]) -> bytes | Finding:
         return Finding(row.rule, "rejected", "body", message, row.mend, None, "H")
 
 
-def _format(body: Mapping[str, Any]) -> Iterator[Finding]:
+def _format(body: Mapping[str, Any], model: Model, meant: Settings) -> Iterator[Finding]:
     kind = (body.get("response_format") or {}).get("type")
+    yield from parameters.refusal("response_format", kind, model, meant)
     if kind in {"json_schema", "regex"}:
         yield rejected("response_format", "response_format.type")
     if kind == "json_object" and not any(_says_json(message.get("content")) for message in body["messages"]):
@@ -198,17 +213,18 @@ def _billed(meant: Settings, model: Model) -> Iterator[Finding]:
         yield noticed("tools", "tools")
 
 
-def _completion(body: Mapping[str, Any], model: Model) -> Iterator[Finding]:
-    most = min(_COMPLETION_TOKENS, model.max_output)
+def _completion(body: Mapping[str, Any], model: Model, meant: Settings) -> Iterator[Finding]:
+    most = min(COMPLETION_TOKENS, model.max_output)
     if body.get("max_tokens") is not None and not 1 <= body["max_tokens"] <= most:
         yield rejected("max_tokens_range", "max_tokens", maximum=most)
-    never = replace(settings(body, model), thinking=False)
-    yield from parameters.rejections(body, model, never, _COMPLETION_PARAMETERS)
+    yield from parameters.rejections(body, model, meant, _COMPLETION_PARAMETERS)
     if (body.get("logprobs") or 0) > _COMPLETION_LOGPROBS:
         yield rejected("completions_logprobs", "logprobs")
     for other in ("suffix", "logprobs"):
         if body.get("echo") and body.get(other) is not None:
             yield rejected("completions_echo", "echo", other=other)
     switch = body.get("thinking")
-    if model.thinking == "always" or (isinstance(switch, dict) and switch.get("type") in {"enabled", "adaptive"}):
+    if model.thinking == "always":
+        yield rejected("completions_model", "model", model=model.name)
+    elif isinstance(switch, dict) and switch.get("type") in {"enabled", "adaptive"}:
         yield rejected("completions_thinking", "thinking")

@@ -6,7 +6,7 @@ Reading never fails: ``requests.check`` tells what the API rejects; here a value
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dsnb.contract.catalogue import Model
@@ -35,6 +35,12 @@ class Settings:
     stop: tuple[str, ...]
     prefix: bool
     strict_tools: bool
+
+
+# Tokens that fill-in-the-middle completion writes at most: 4K (guide 'FIM Completion'). That it is the default as well
+# is an inference (confidence L).
+COMPLETION_TOKENS = 4096
+_COMPLETION = ("max_tokens", "stop", "stream", "stream_options")  # what it shares with chat
 
 
 def settings(body: Mapping[str, Any], model: Model) -> Settings:
@@ -70,6 +76,22 @@ def settings(body: Mapping[str, Any], model: Model) -> Settings:
         stop=_texts(body.get("stop")),
         prefix=_get(last, "role") == "assistant" and _get(last, "prefix") is True,
         strict_tools=bool(tools) and all(_get(tool.get("function"), "strict") is True for tool in tools),
+    )
+
+
+def completion_settings(body: Mapping[str, Any], model: Model) -> Settings:
+    """Return what a fill-in-the-middle request means: no thinking, no tools, and ``logprobs`` as a number.
+
+    ``logprobs: 0`` asks for those of the chosen tokens alone (reference 'Create FIM Completion', 2026-09).
+    """
+    logprobs = _integer(body.get("logprobs"))
+    return replace(
+        settings({key: value for key, value in body.items() if key in _COMPLETION}, model),
+        thinking=False,
+        effort=None,
+        max_tokens=_integer(body.get("max_tokens")) or min(COMPLETION_TOKENS, model.max_output),
+        logprobs=logprobs is not None,
+        top_logprobs=logprobs or 0,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -168,6 +168,22 @@ def locate(segments: Iterable[Segment], index: int) -> Segment:
             return run[bisect_right(ends, len(before))]
         left -= len(found)
     raise IndexError(f"there is no token {index}")
+
+
+def spread(segments: Iterable[Segment]) -> dict[str, int]:
+    """Return how many tokens begin in each place of a request, by the path of the place."""
+    counts: Counter[str] = Counter()
+    for run in _runs(segments):
+        found = _run_ids(run)
+        if len(run) == 1:
+            counts[run[0].where] += len(found)
+            continue
+        ends = list(accumulate(len(segment.text.encode("utf-8", "surrogatepass")) for segment in run))
+        begins = 0
+        for token in found:
+            counts[run[min(bisect_right(ends, begins), len(run) - 1)].where] += 1
+            begins += len(_token_bytes(token))
+    return dict(counts)
 
 
 def _runs(segments: Iterable[Segment]) -> Iterator[list[Segment]]:

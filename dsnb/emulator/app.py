@@ -1,6 +1,6 @@
-"""The routes: chat completions, models and balance, each with and without ``/v1``.
+"""The routes: chat completions, models and balance with and without ``/v1``; on ``/beta`` chat and text completions.
 
-What is looked at, in this order: the key (401), path and method (404, 405), for a chat request then a scheduled fault,
+What is looked at, in this order: the key (401), path and method (404, 405), for a completion then a scheduled fault,
 the content type (415), JSON and its shape (400, 422), the model, the values, the balance (402), the concurrency (429).
 """
 
@@ -24,8 +24,8 @@ from dsnb.emulator.headers import KEY, Headers, bearer
 from dsnb.emulator.server import App, Receive, Scope, Send
 from dsnb.errors import UnknownModel
 
-# FIM completion has its place in the table: /beta/completions is the one route that will answer it.
-_PLAIN, _BETA = ("", "/v1"), ("/beta",)
+_PLAIN = ("", "/v1")
+_BASES = {"": False, "/v1": False, "/beta": True}  # each with whether it is the beta API
 
 
 def app(backend: Backend, headers: Headers) -> App:
@@ -46,9 +46,6 @@ def app(backend: Backend, headers: Headers) -> App:
     async def balance(_: Request) -> Response:
         return answer(200, "application/json", wire.dumps(backend.account.balance_body()).encode())
 
-    async def completions(_: Request) -> Response:
-        return refuse(error("completions_beta"))
-
     def answer(status: int, content_type: str | None, body: bytes) -> Response:
         response = Response(body, status)
         response.raw_headers = headers.fixed(content_type, body)
@@ -62,9 +59,11 @@ def app(backend: Backend, headers: Headers) -> App:
         return refuse(error("method_wrong" if wrong_method else "path_unknown"))
 
     routes = [
-        *(Route(f"{base}/chat/completions", _Chat(backend, headers, beta=False), methods=["POST"]) for base in _PLAIN),
-        *(Route(f"{base}/chat/completions", _Chat(backend, headers, beta=True), methods=["POST"]) for base in _BETA),
-        *(Route(f"{base}/completions", completions, methods=["POST"]) for base in _PLAIN),
+        *(
+            Route(base + path, _Completions(backend, headers, beta=beta, completion=completion), methods=["POST"])
+            for base, beta in _BASES.items()
+            for path, completion in (("/chat/completions", False), ("/completions", True))
+        ),
         *(Route(f"{base}/models", models) for base in _PLAIN),
         *(Route(f"{base}/models/{{name}}", model) for base in _PLAIN),
         *(Route(f"{base}/user/balance", balance) for base in _PLAIN),
@@ -85,16 +84,24 @@ def app(backend: Backend, headers: Headers) -> App:
     return authenticated
 
 
-class _Chat:
-    """Serve one chat route; an object and not a function, because a route takes that for an ASGI app."""
+class _Completions:
+    """Serve one route of completions; an object and not a function, because a route takes that for an ASGI app."""
 
-    def __init__(self, backend: Backend, headers: Headers, *, beta: bool) -> None:
+    def __init__(self, backend: Backend, headers: Headers, *, beta: bool, completion: bool) -> None:
         self._backend = backend
         self._headers = headers
         self._beta = beta
+        self._completion = completion
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = Connection(scope, receive, send)
-        exchange = Exchange(self._backend, self._headers, connection, key=scope[KEY], beta=self._beta)
+        exchange = Exchange(
+            self._backend,
+            self._headers,
+            connection,
+            key=scope[KEY],
+            beta=self._beta,
+            completion=self._completion,
+        )
         with suppress(asyncio.CancelledError):  # the server closes: nobody is left to answer
             await exchange.serve()

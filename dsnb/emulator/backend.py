@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from dsnb.contract import Contract, Model, Settings, at, prompt, requests, tokens
@@ -22,13 +23,17 @@ from dsnb.emulator.output import Output, generate
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Hold a request that the API accepts, as read under the contract of its moment; ``prompt`` are its token ids."""
+    """Hold a request that the API accepts, as read under the contract of its moment; ``prompt`` are its token ids.
+
+    With ``completion`` it is one of fill-in-the-middle completion, without it one of chat.
+    """
 
     body: Mapping[str, Any]
     model: Model
     settings: Settings
     ignored: tuple[Finding, ...]
     prompt: Sequence[int]
+    completion: bool
 
 
 @dataclass(slots=True)
@@ -50,24 +55,30 @@ class Backend:
         """Return the contract in force at an emulated instant; replies tell time in whole seconds."""
         return at(instant.replace(microsecond=0))
 
-    def parse(self, raw: bytes, contract: Contract) -> Mapping[str, Any] | ErrorBody:
+    def parse(self, raw: bytes, contract: Contract, *, completion: bool) -> Mapping[str, Any] | ErrorBody:
         """Return the JSON object in ``raw``, or the API's answer to what is no JSON or of the wrong shape."""
-        parsed = requests.parse(raw, contract)
+        parsed = requests.parse(raw, contract, completion=completion)
         return _refusal([parsed]) if isinstance(parsed, Finding) else parsed
 
-    def read(self, parsed: Mapping[str, Any], raw: bytes, contract: Contract, *, beta: bool) -> Request | ErrorBody:
+    def read(
+        self, parsed: Mapping[str, Any], raw: bytes, contract: Contract, *, beta: bool, completion: bool
+    ) -> Request | ErrorBody:
         """Return the request, or the API's answer to the first thing that is wrong with it."""
-        known: dict[str, Any] = {"beta": beta, "raw": raw, "passback": self.passback, "known_calls": self.known_calls}
-        findings = requests.check(parsed, contract, **known)
+        check = partial(requests.check_completion, parsed, contract, beta=beta, raw=raw)
+        if not completion:
+            check = partial(requests.check, parsed, contract, beta=beta, raw=raw, passback=self.passback)
+            check = partial(check, known_calls=self.known_calls)
+        findings = check()
         if any(finding.effect == "rejected" for finding in findings):
             return _refusal(findings)
         model = contract.model(parsed["model"])
-        settings = reading.settings(parsed, model)
-        ids = tokens.ids(prompt.segments(parsed, model))
+        settings = (reading.completion_settings if completion else reading.settings)(parsed, model)
+        ids = tokens.ids(prompt.fill_in_middle(parsed) if completion else prompt.segments(parsed, model))
         if len(ids) + settings.max_tokens * settings.explicit_max_tokens > contract.wire.context_limit:
-            return _refusal(requests.check(parsed, contract, **known, prompt_tokens=len(ids)))
-        ignored = tuple(finding for finding in findings if finding.effect == "ignored")
-        return Request(parsed, model, settings, ignored, ids)
+            return _refusal(check(prompt_tokens=len(ids)))
+        # What depends on the route is left out: a reply is to be the same on each of them.
+        ignored = [one for one in findings if one.effect == "ignored" and not one.rule.startswith("tools.strict")]
+        return Request(parsed, model, settings, tuple(ignored), ids, completion)
 
     def admit(self, model: Model) -> ErrorBody | None:
         """Return the API's answer to a request that the account cannot pay for or has no slot for, None for neither."""
@@ -91,6 +102,8 @@ class Backend:
             seed=self.seed,
         )
         answer = Answer() if empty else self.engine.answer(asked)
+        if request.completion:
+            answer = replace(answer, reasoning=None, tool_calls=())  # a text completion has neither
         calls = [
             call if call.id else replace(call, id=self._call_id(index, request.body))
             for index, call in enumerate(answer.tool_calls)

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from dsnb.contract import Settings
-from dsnb.emulator import logprobs, wire
+from dsnb.emulator import wire
 from dsnb.emulator.connection import Connection
 from dsnb.emulator.headers import Headers
-from dsnb.emulator.output import ARGUMENTS, CALL, CONTENT, REASONING, Event, Output
-from dsnb.emulator.wire import Chunks, Head, Usage
+from dsnb.emulator.output import Event, Output
 
 _BATCH = 200  # chunks; some 60 kB, so that what is due at once goes out in few writes
+
+
+class Reply(Protocol):
+    """Write a reply in the form of its endpoint: as the chunks of a stream, or as a whole body."""
+
+    def first(self) -> str:
+        """Return the chunk that opens a stream."""
+        ...
+
+    def chunk(self, event: Event) -> str:
+        """Return the chunk of one event."""
+        ...
+
+    def last(self) -> str:
+        """Return the finish chunk."""
+        ...
+
+    def malformed(self) -> str:
+        """Return a chunk that breaks off in the middle of its JSON."""
+        ...
+
+    def body(self) -> str:
+        """Return the body of a plain reply."""
+        ...
 
 
 class Delivery:
@@ -63,42 +86,22 @@ class StreamDelivery(Delivery):
     content_type = "text/event-stream; charset=utf-8"
     keep_alive = ": keep-alive\n\n"
 
-    def __init__(
-        self,
-        connection: Connection,
-        headers: Headers,
-        head: Head,
-        settings: Settings,
-        output: Output,
-        usage: Usage,
-        seed: int,
-    ) -> None:
+    def __init__(self, connection: Connection, headers: Headers, reply: Reply, output: Output) -> None:
         super().__init__(connection, headers)
-        self._chunks = Chunks(head, thinking=settings.thinking, include_usage=settings.include_usage)
-        self._settings = settings
-        self._output = output
-        self._usage = usage
-        self._seed = seed
+        self._reply = reply
         self.events: Sequence[Event] = output.events
 
     def open(self) -> None:
         """Put the chunk that opens the stream."""
-        self.put(self._chunks.first())
+        self.put(self._reply.first())
 
     def add(self, event: Event) -> None:
         """Put the chunk of one event."""
-        if event.kind == CONTENT:
-            self.put(self._chunks.content(event.text, self._logprobs("content", event)))
-        elif event.kind == REASONING:
-            self.put(self._chunks.reasoning(event.text, self._logprobs("reasoning_content", event)))
-        elif event.kind == CALL:
-            self.put(self._chunks.call(event.call, self._output.calls[event.call]))
-        elif event.kind == ARGUMENTS:
-            self.put(self._chunks.arguments(event.call, event.text))
+        self.put(self._reply.chunk(event))
 
     def rest(self) -> str:
         """Return the finish chunk and the end mark."""
-        return self._chunks.last(self._output.finish_reason, self._usage) + wire.DONE
+        return self._reply.last() + wire.DONE
 
     def part(self, token: int) -> str:
         """Return what of the rest is sent when the reply breaks after ``token``: nothing, the chunks were it."""
@@ -107,13 +110,7 @@ class StreamDelivery(Delivery):
 
     def malformed(self) -> str:
         """Return a frame that is not JSON."""
-        return self._chunks.malformed()
-
-    def _logprobs(self, channel: str, event: Event) -> str:
-        if not self._settings.logprobs:
-            return "null"
-        entries = logprobs.entries(self._seed, channel, [event], self._settings.top_logprobs)
-        return f'{{"{channel}":{entries}}}'
+        return self._reply.malformed()
 
 
 class PlainDelivery(Delivery):
@@ -123,27 +120,10 @@ class PlainDelivery(Delivery):
     keep_alive = "\n"
     events: Sequence[Event] = ()
 
-    def __init__(
-        self,
-        connection: Connection,
-        headers: Headers,
-        head: Head,
-        settings: Settings,
-        output: Output,
-        usage: Usage,
-        seed: int,
-    ) -> None:
+    def __init__(self, connection: Connection, headers: Headers, reply: Reply, output: Output) -> None:
         super().__init__(connection, headers)
         self._total = output.total
-        self._body = wire.completion(
-            head,
-            content=output.text(CONTENT),
-            reasoning=output.text(REASONING) if settings.thinking else None,
-            tool_calls=output.calls,
-            logprobs=_all_logprobs(output, settings, seed),
-            finish_reason=output.finish_reason,
-            usage=usage,
-        )
+        self._body = reply.body()
 
     def open(self) -> None:
         """Do nothing: the body comes whole."""
@@ -162,15 +142,3 @@ class PlainDelivery(Delivery):
     def malformed(self) -> str:
         """Return a body that is not JSON, as a proxy might put in its place."""
         return "<html><body>upstream error</body></html>"
-
-
-def _all_logprobs(output: Output, settings: Settings, seed: int) -> str:
-    """Return the logprobs of a whole reply: an array for each channel that said something."""
-    if not settings.logprobs:
-        return "null"
-    parts = []
-    for name, kind in (("content", CONTENT), ("reasoning_content", REASONING)):
-        said = [event for event in output.events if event.kind == kind]
-        if said:
-            parts.append(f'"{name}":{logprobs.entries(seed, name, said, settings.top_logprobs)}')
-    return f"{{{','.join(parts)}}}"

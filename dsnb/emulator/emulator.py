@@ -14,7 +14,7 @@ from dsnb.contract.history import PASSBACKS
 from dsnb.emulator.account import Account
 from dsnb.emulator.backend import Backend
 from dsnb.emulator.clock import Clock
-from dsnb.emulator.engines import Answer, Engine, EngineRequest
+from dsnb.emulator.engines import Engine, EngineRequest, Said
 from dsnb.emulator.engines import engine as named
 from dsnb.emulator.faults import Faults, Schedule
 from dsnb.emulator.ledger import Ledger, LedgerRow
@@ -35,10 +35,22 @@ class Emulator:
 
     A context manager; `start` and `close` do the same. ``base_url`` stands for ``https://api.deepseek.com``.
 
+    An engine can be a function from the request (`EngineRequest`) to what the model says; it answers chats, and fills
+    gaps in texts where ``request.prompt`` is not None::
+
+        def digging(request):
+            if len(request.results) < 3:
+                return ToolCall("dig", '{"metres": 1}')
+            return f"Dug: {request.results}"
+
+        with Emulator(engine=digging) as emulator: ...
+
+    A text is the answer, a `ToolCall` or a list of them calls tools, an `Answer` has all of it and reasoning too.
+
     ``as_of`` is the emulated date (00:00 UTC), datetime or ISO text at which its clock starts, by default one off-peak
     instant of the present contract. ``engine`` says what the model answers: ``"script"``, ``"echo"``, an object with
-    an ``answer`` method, or a function; one from outside is asked from worker threads. ``faults`` is a list with one
-    fault per request, or a mapping of faults to rates (see `dsnb.emulator.faults`). ``seed`` decides ids, logprobs
+    an ``answer`` method, or such a function; one from outside is asked from worker threads. ``faults`` is a list with
+    one fault per request, or a mapping of faults to rates (see `dsnb.emulator.faults`). ``seed`` decides ids, logprobs
     and chance faults. ``pace`` is real seconds per emulated second: 0 never waits, 1 is real time. ``balance`` is in
     USD. ``concurrency`` limits the requests at once, by default the model's documented ceiling. ``port`` 0 takes any
     free one. ``keys`` are the API keys accepted, by default any. ``passback`` says how strictly missing
@@ -52,7 +64,7 @@ class Emulator:
         self,
         as_of: datetime | date | str | None = None,
         *,
-        engine: str | Engine | Callable[[EngineRequest], Answer] = "script",
+        engine: str | Engine | Callable[[EngineRequest], Said] = "script",
         faults: Faults = None,
         seed: int = 0,
         pace: float = 0,
@@ -112,11 +124,11 @@ class Emulator:
         return self._backend.account.balance
 
     def ledger(self) -> list[LedgerRow]:
-        """Return a row for every chat request that ended, in the order of arrival."""
+        """Return a row for every completion, of chat or of text, that ended, in the order of arrival."""
         return self._backend.ledger.rows()
 
     def requests(self) -> list[dict[str, Any]]:
-        """Return the bodies of the chat requests received, in the order of arrival (those that were JSON objects)."""
+        """Return the bodies of the completions asked for, in the order of arrival (those that were JSON objects)."""
         return self._backend.ledger.requests()
 
     def start(self) -> Self:

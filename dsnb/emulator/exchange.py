@@ -1,4 +1,4 @@
-"""One chat request, from its arrival to the last byte of its reply and its row in the ledger."""
+"""One request for a completion, from its arrival to the last byte of its reply and its row in the ledger."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import asyncio
 import logging
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from dsnb.contract import cost
 from dsnb.contract.error_bodies import ErrorBody, error, invalid_key
 from dsnb.emulator import draw
 from dsnb.emulator.backend import Backend, Request
+from dsnb.emulator.chat_reply import ChatReply
 from dsnb.emulator.clock import FIRST_TOKEN_SECONDS, TOKENS_PER_SECOND
 from dsnb.emulator.connection import SHORTEST_SLEEP, Connection
-from dsnb.emulator.delivery import PlainDelivery, StreamDelivery
+from dsnb.emulator.delivery import PlainDelivery, Reply, StreamDelivery
 from dsnb.emulator.faults import BREAKS
 from dsnb.emulator.headers import Headers
 from dsnb.emulator.ledger import LedgerRow
 from dsnb.emulator.output import Output
+from dsnb.emulator.text_reply import TextReply
 from dsnb.emulator.wire import Head, Usage, dumps
 
 _T = TypeVar("_T")
@@ -41,14 +44,17 @@ _STATUSES = {
 
 
 class Exchange:
-    """Serve one chat request."""
+    """Serve one request: a chat, or with ``completion`` the middle of a text."""
 
-    def __init__(self, backend: Backend, headers: Headers, connection: Connection, *, key: str, beta: bool) -> None:
+    def __init__(
+        self, backend: Backend, headers: Headers, connection: Connection, *, key: str, beta: bool, completion: bool
+    ) -> None:
         self._backend = backend
         self._headers = headers
         self._connection = connection
         self._key = key
         self._beta = beta
+        self._completion = completion
         self._ordinal = backend.ledger.arrive()
         self._fault = backend.faults.draw(self._ordinal)
         self._timeline = backend.clock.timeline()
@@ -61,7 +67,8 @@ class Exchange:
         if raw is None:
             self._enter(None, _ABORTED)
             return
-        parsed = await self._off_loop(len(raw) > _LARGE, lambda: self._backend.parse(raw, self._contract))
+        parse = partial(self._backend.parse, raw, self._contract, completion=self._completion)
+        parsed = await self._off_loop(len(raw) > _LARGE, parse)
         if not isinstance(parsed, ErrorBody):
             self._backend.ledger.received(self._ordinal, dict(parsed))
             name = parsed.get("model")
@@ -80,7 +87,8 @@ class Exchange:
 
     async def _answer(self, parsed: Mapping[str, Any], raw: bytes) -> None:
         backend, large = self._backend, len(raw) > _LARGE
-        request = await self._off_loop(large, lambda: backend.read(parsed, raw, self._contract, beta=self._beta))
+        read = partial(backend.read, parsed, raw, self._contract, beta=self._beta, completion=self._completion)
+        request = await self._off_loop(large, read)
         if isinstance(request, ErrorBody):
             await self._refuse(request)
             return
@@ -108,7 +116,8 @@ class Exchange:
         head = Head(identity, created, request.model.served, request.model.fingerprint)
         usage = Usage(prompt, hit, output.total, output.reasoning_tokens, details=self._contract.wire.usage_details)
         kind = StreamDelivery if request.settings.stream else PlainDelivery
-        delivery = kind(self._connection, self._headers, head, request.settings, output, usage, backend.seed)
+        reply = _reply(request, head, output, usage, backend.seed)
+        delivery = kind(self._connection, self._headers, reply, output)
 
         def settle(outcome: str, generated: int) -> None:
             """Bill, remember the prefix and enter the row; before the last byte, so that whoever has it sees them."""
@@ -248,6 +257,14 @@ class Exchange:
     async def _off_loop(self, apart: bool, work: Callable[[], _T]) -> _T:
         """Do work that may take long in another thread, everything else at once."""
         return await asyncio.to_thread(work) if apart else work()
+
+
+def _reply(request: Request, head: Head, output: Output, usage: Usage, seed: int) -> Reply:
+    """Return the reply in the form of the endpoint that was asked."""
+    if not request.completion:
+        return ChatReply(head, request.settings, output, usage, seed)
+    prompt, echo = request.body["prompt"], request.body.get("echo") is True
+    return TextReply(head, request.settings, output, usage, seed, prompt=prompt, echo=echo)
 
 
 def _is_json(content_type: bytes) -> bool:

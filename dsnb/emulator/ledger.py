@@ -1,4 +1,4 @@
-"""What the emulator billed: one row for every chat request, in the order of arrival."""
+"""What the emulator billed: one row for every completion, of chat or of text, in the order of arrival."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOTHING = Cost(Decimal(0), Decimal(0))
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """Hold what one chat request was billed.
+    """Hold what one request was billed.
 
     ``outcome`` is the finish reason of a whole reply; otherwise ``rejected`` (an error status), ``aborted by client``,
     or the name of the fault that ended it. Tokens are those billed: ``completion_tokens`` of a broken reply are those

@@ -25,18 +25,24 @@ def entries(seed: int, channel: str, events: Iterable[Event], alternatives: int)
     return f"[{','.join(_entry(seed, channel, event.token, event.text, alternatives) for event in events)}]"
 
 
-def _entry(seed: int, channel: str, position: int, piece: str, alternatives: int) -> str:
+def ranked(seed: int, channel: str, position: int, piece: str, alternatives: int) -> list[tuple[str, float]]:
+    """Return a token with its log probability, and after it the alternatives up to that many in all."""
     # Most tokens are near certain and a few are not: a cube of an even draw looks like the recorded values.
     logprob = _rounded(-3.0 * draw.fraction(seed, "logprob", channel, position, piece) ** 3)
     rest = -math.expm1(logprob)
-    ranked = [(piece, logprob)]
+    ranks = [(piece, logprob)]
     first = int(draw.fraction(seed, "alternatives", channel, position, piece) * len(_WORDS))
     others = [word for word in (*_WORDS[first:], *_WORDS[:first]) if word != piece]
     for other in others[: max(0, alternatives - 1)]:
         rest /= 2  # each alternative takes half of what is left, so that all together stay below 1
-        ranked.append((other, _rounded(min(math.log(max(rest, 1e-30)), ranked[-1][1]))))
-    top = ",".join(f"{{{_token(*pair)}}}" for pair in ranked[:alternatives])
-    return f'{{{_token(piece, logprob)},"top_logprobs":[{top}]}}'
+        ranks.append((other, _rounded(min(math.log(max(rest, 1e-30)), ranks[-1][1]))))
+    return ranks
+
+
+def _entry(seed: int, channel: str, position: int, piece: str, alternatives: int) -> str:
+    ranks = ranked(seed, channel, position, piece, alternatives)
+    top = ",".join(f"{{{_token(*pair)}}}" for pair in ranks[:alternatives])
+    return f'{{{_token(*ranks[0])},"top_logprobs":[{top}]}}'
 
 
 def _token(text: str, logprob: float) -> str:

@@ -123,7 +123,7 @@ def test_r1_refuses_reasoning():
     assert told[0][:2] == ("history.reasoning_present", "messages[1].reasoning_content")
     assert told[0][2].startswith("The reasoning_content is an intermediate result for display purposes only")
     assert rules([user(), text("r"), user()], "deepseek-chat", "2025-02-01") == []
-    assert rules([user(), text(), user()], "deepseek-reasoner", "2025-02-01") == []
+    assert rules([user(), text(), user()], "deepseek-reasoner", "2025-02-01", body={"tools": None}) == []
 
 
 @pytest.mark.parametrize(

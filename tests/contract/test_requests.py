@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsnb.contract import at
-from dsnb.contract.requests import Finding, check, check_completion, parse
+from dsnb.contract.requests import Finding, check, parse
 from tests.recordings import recordings, requires_recordings
 
 NOW = at("2026-11-01")
@@ -247,51 +247,6 @@ def test_a_model_that_cannot_be_switched_says_so():
     assert "thinking.ignored" not in [finding.rule for finding in found]
 
 
-FIM = {"model": "deepseek-flash", "prompt": "def f(", "suffix": "return"}
-
-
-@pytest.mark.parametrize(
-    ("body", "rule"),
-    [
-        ({}, None),
-        ({"max_tokens": 4096, "stop": ["x"] * 16, "temperature": 0, "top_p": 0.5}, None),
-        ({"max_tokens": 4097}, "max_tokens.range"),
-        ({"max_tokens": 0}, "max_tokens.range"),
-        ({"echo": True}, "completion.echo"),
-        ({"echo": True, "suffix": None, "logprobs": 3}, "completion.echo"),
-        ({"echo": True, "suffix": None}, None),
-        ({"logprobs": 21}, "completion.logprobs"),
-        ({"logprobs": 20}, None),
-        ({"stop": ["x"] * 17}, "stop.count"),
-        ({"temperature": 3}, "temperature.range"),
-        ({"stream_options": {"include_usage": True}}, "stream_options.stream"),
-        ({"thinking": {"type": "enabled"}}, "completion.thinking"),
-        ({"model": "gpt-4"}, "model.unknown"),
-        ({"prompt": ["a"]}, "body.shape"),
-        ({"prompt": None}, "body.shape"),
-    ],
-    ids=repr,
-)
-def test_fill_in_the_middle(body, rule):
-    found = check_completion(FIM | body, NOW, beta=True)
-    assert [finding.rule for finding in found if finding.effect == "rejected"] == ([rule] if rule else [])
-
-
-def test_fill_in_the_middle_wants_the_beta_route():
-    finding = check_completion(FIM, NOW)[0]
-    assert finding.message == (
-        'completions api is only available when using beta api (set base_url="https://api.deepseek.com/beta")'
-    )
-    assert (finding.error.status, finding.error.content_type) == (400, OCTETS)
-
-
-def test_a_fill_in_the_middle_request_is_read_by_its_own_shape():
-    raw = json.dumps(FIM).encode()
-    assert parse(raw, NOW, completion=True) == FIM
-    assert parse(raw, NOW).message.endswith(f"missing field `messages` at line 1 column {len(raw)}")
-    assert "missing field `prompt`" in parse(json.dumps(BODY).encode(), NOW, completion=True).message
-
-
 HOSTILE = [
     b"",
     b"\x00",
@@ -383,3 +338,17 @@ def test_any_request_gets_findings_that_make_sense(body, date, beta):
         assert finding.message
         assert finding.mend.strip().endswith((".", ")"))
         assert finding.confidence in {"H", "M", "L"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools.unsupported"),
+        ({"response_format": {"type": "json_object"}}, "response_format.unsupported"),
+    ],
+)
+def test_r1_had_neither_tools_nor_json_before_its_update(fields, rule):
+    body = {"model": "deepseek-reasoner", "messages": [{"role": "user", "content": "json"}], **fields}
+    for date, expected in (("2025-02-01", [rule]), ("2025-05-27", [rule]), ("2025-05-28", [])):
+        found = check(body, at(date))
+        assert [finding.rule for finding in found if finding.effect == "rejected"] == expected

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsnb.contract import at
-from dsnb.contract.settings import Settings, settings
+from dsnb.contract.settings import Settings, completion_settings, settings
 from tests.recordings import Recording, recordings, requires_recordings
 
 NOW = "2026-11-23"
@@ -189,3 +189,22 @@ def test_recorded_replies_reason_exactly_when_the_request_means_thinking() -> No
             wrong.append(r.name)
     assert wrong == []
     assert len(replies) >= 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, {"thinking": False, "effort": None, "max_tokens": 4096, "explicit_max_tokens": False, "tools": ()}),
+        ({"thinking": {"type": "enabled"}, "reasoning_effort": "max"}, {"thinking": False, "effort": None}),
+        ({"max_tokens": 7}, {"max_tokens": 7, "explicit_max_tokens": True}),
+        ({"logprobs": 0}, {"logprobs": True, "top_logprobs": 0}),
+        ({"logprobs": 5}, {"logprobs": True, "top_logprobs": 5}),
+        ({"logprobs": None}, {"logprobs": False, "top_logprobs": 0}),
+        ({"stop": "x", "stream": True, "stream_options": {"include_usage": True}}, {"stop": ("x",), "stream": True}),
+        ({"tools": [{}], "response_format": {"type": "json_object"}}, {"tools": (), "json_mode": False}),
+    ],
+)
+def test_fill_in_the_middle_has_settings_of_its_own(fields, expected):
+    model = at("2026-11-16").model("deepseek-flash")
+    found = completion_settings({"model": "deepseek-flash", "prompt": "x", **fields}, model)
+    assert {name: getattr(found, name) for name in expected} == expected

@@ -71,3 +71,13 @@ def until(sock, mark):
         assert part, f"closed before {mark!r}: {received!r}"
         received += part
     return received
+
+
+def fim(prompt="def fib(a):", suffix="    return fib(a-1) + fib(a-2)", **fields):
+    """Return a fill-in-the-middle request to the present model."""
+    return {"model": "deepseek-flash", "prompt": prompt, "suffix": suffix, **fields}
+
+
+def complete(emulator, request=None, *, path="/beta/completions", headers=KEY):
+    """Return the answer to a fill-in-the-middle request."""
+    return CLIENT.post(emulator.base_url + path, json=fim() if request is None else request, headers=headers)

@@ -15,6 +15,7 @@ from dsnb.emulator import Answer, Emulator
 from dsnb.emulator.faults import OK, Schedule, parse
 from dsnb.errors import EmulatorError
 from tests.emulator.talking import KEY, body, chunks, connect, everything, post, said, until
+from tests.patience import PATIENCE
 
 WORDS = " ".join(f"word{n}" for n in range(40))
 
@@ -334,7 +335,7 @@ def test_a_reset_frees_the_socket_at_once():
         everything(sock)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
         assert emulator._server is not None
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + PATIENCE
         while emulator._server._state.connections and time.monotonic() < deadline:
             time.sleep(0.001)
         assert not emulator._server._state.connections

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
-from dsnb.emulator.engines.protocol import Answer, Engine, EngineRequest, ToolCall
+from dsnb.emulator.engines.protocol import Answer, Engine, EngineRequest, ToolCall, rest
 from dsnb.errors import EmulatorError
 
-__all__ = ["Answer", "Engine", "EngineRequest", "ToolCall", "engine"]
+__all__ = ["Answer", "Engine", "EngineRequest", "Said", "ToolCall", "engine"]
+
+
+# What a function may say for an answer: a text, one tool call or several, or an Answer with all of it.
+Said = str | Answer | ToolCall | Sequence[ToolCall]
 
 
 class _Function:
-    def __init__(self, function: Callable[[EngineRequest], Answer]) -> None:
+    def __init__(self, function: Callable[[EngineRequest], Said]) -> None:
         self._function = function
 
     def answer(self, request: EngineRequest) -> Answer:
-        return self._function(request)
+        return rest(_answer(self._function(request)), request)
 
 
-def engine(spec: str | Engine | Callable[[EngineRequest], Answer]) -> Engine:
+def engine(spec: str | Engine | Callable[[EngineRequest], Said]) -> Engine:
     """Return the engine that ``spec`` names or is.
 
-    Takes ``"script"``, ``"echo"``, an object with an ``answer`` method, or a function from a request to an `Answer`.
-    Raises `EmulatorError` for anything else.
+    Takes ``"script"``, ``"echo"``, an object with an ``answer`` method, or a function from a request to a text, to one
+    or several tool calls or to an `Answer`; of a text that begins with the prefix of a prefix request the rest is
+    said. Raises `EmulatorError` for anything else.
     """
     if spec == "script":
         from dsnb.emulator.engines.script import ScriptEngine
@@ -39,3 +44,15 @@ def engine(spec: str | Engine | Callable[[EngineRequest], Answer]) -> Engine:
         return _Function(spec)
     message = f"{spec!r} is not an engine: choose 'script' or 'echo', or give an object with an answer method."
     raise EmulatorError(message)
+
+
+def _answer(said: object) -> Answer:
+    """Return what a function said as an answer."""
+    if isinstance(said, Answer):
+        return said
+    if isinstance(said, str):
+        return Answer(said)
+    calls = (said,) if isinstance(said, ToolCall) else said
+    if isinstance(calls, Sequence) and calls and all(isinstance(call, ToolCall) for call in calls):
+        return Answer(tool_calls=tuple(calls))
+    raise EmulatorError(f"an engine answers with a text, an Answer or tool calls, not {type(said).__name__}.")

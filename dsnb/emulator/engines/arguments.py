@@ -288,7 +288,7 @@ def _fitted(schema: Schema, value: str) -> str:
 def _compiled(pattern: str) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern)
-    except (re.error, OverflowError, RecursionError):
+    except (re.error, OverflowError, RecursionError, FutureWarning):  # a warning where warnings are errors
         return None
 
 

@@ -1,8 +1,8 @@
-"""The plainest engine: the last user message comes back."""
+"""The plainest engine: the last user message comes back, or the prompt where there is no chat."""
 
 from __future__ import annotations
 
-from dsnb.emulator.engines.protocol import Answer, EngineRequest
+from dsnb.emulator.engines.protocol import Answer, EngineRequest, rest
 
 
 class EchoEngine:
@@ -11,4 +11,4 @@ class EchoEngine:
     def answer(self, request: EngineRequest) -> Answer:
         """Return the last user message."""
         reasoning = "We are dsnb's echo engine: we repeat the last user message." if request.settings.thinking else None
-        return Answer(request.last_user, reasoning)
+        return rest(Answer(request.last_user, reasoning), request)

@@ -14,7 +14,7 @@ def sample(pattern: str) -> str | None:
     try:
         text, rest = _alternatives(pattern)
         return text if not rest and re.search(pattern, text) else None
-    except (re.error, IndexError, ValueError, RecursionError, OverflowError):
+    except (re.error, IndexError, ValueError, RecursionError, OverflowError, FutureWarning):
         return None
 
 

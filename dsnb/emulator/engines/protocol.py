@@ -38,7 +38,8 @@ class Answer:
 class EngineRequest:
     """Hold what an engine may know: the request and its meaning, never traffic, cache or time.
 
-    ``contract`` is that of the emulator's ``as_of``. ``ignored`` names what this model will not heed.
+    ``contract`` is that of the emulator's ``as_of``. ``ignored`` names what this model will not heed. A chat request
+    has ``messages``; one of fill-in-the-middle completion has ``prompt`` and ``suffix``, and wants their middle.
     """
 
     body: Mapping[str, Any]
@@ -55,8 +56,20 @@ class EngineRequest:
         return list(self.body.get("messages", ()))
 
     @property
+    def prompt(self) -> str | None:
+        """Return the text before the gap that is to be filled in, None in a chat."""
+        return self.body.get("prompt")
+
+    @property
+    def suffix(self) -> str:
+        """Return the text after the gap, ``""`` without one."""
+        return self.body.get("suffix") or ""
+
+    @property
     def last_user(self) -> str:
-        """Return the text of the last user message, ``""`` without one."""
+        """Return the text of the last user message, ``""`` without one; without a chat the prompt."""
+        if self.prompt is not None:
+            return self.prompt
         users = [message for message in self.messages if message.get("role") == "user"]
         return text(users[-1]) if users else ""
 
@@ -64,6 +77,22 @@ class EngineRequest:
     def instructions(self) -> str:
         """Return the text of the system messages."""
         return "\n".join(text(message) for message in self.messages if message.get("role") == "system")
+
+    @property
+    def results(self) -> list[tuple[str, str]]:
+        """Return the name and result of each tool that answered since the last user message, if a tool spoke last."""
+        names: dict[object, str] = {}
+        results: list[tuple[str, str]] = []
+        for message in self.messages:
+            role = message.get("role")
+            if role == "user":
+                results = []
+            elif role == "assistant":
+                called = message.get("tool_calls") or ()
+                names |= {call.get("id"): call.get("function", {}).get("name", "") for call in called}
+            elif role == "tool":
+                results.append((names.get(message.get("tool_call_id"), ""), text(message)))
+        return results if self.messages and self.messages[-1].get("role") == "tool" else []
 
     @property
     def roles(self) -> Counter[str]:
@@ -83,6 +112,20 @@ class Engine(Protocol):
     def answer(self, request: EngineRequest) -> Answer:
         """Return the answer to ``request``."""
         ...
+
+
+def rest(answer: Answer, request: EngineRequest) -> Answer:
+    """Return what is left to say of an answer that the last message of a prefix request has begun.
+
+    Once the text has begun the thinking is over; before that, reasoning in the message is the beginning of it. An
+    answer that does not begin as the message does is taken for the rest already.
+    """
+    if not request.settings.prefix:
+        return answer
+    begun = request.messages[-1]
+    prefix, thought = text(begun), begun.get("reasoning_content")
+    reasoning = "" if prefix else (answer.reasoning or "").removeprefix(thought or "")
+    return replace(answer, content=answer.content.removeprefix(prefix), reasoning=reasoning)
 
 
 def text(message: Mapping[str, Any]) -> str:

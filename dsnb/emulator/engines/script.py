@@ -1,4 +1,4 @@
-"""The default engine: scenarios, tool calls by what the message names, JSON on demand, and otherwise a report."""
+"""The default engine: scenarios, tools that the message names, JSON on demand, gaps filled in, else a report."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
+from dsnb.emulator.engines.infill import infill
 from dsnb.emulator.engines.intent import Call, calls
 from dsnb.emulator.engines.json_reply import json_reply
-from dsnb.emulator.engines.protocol import Answer, EngineRequest, ToolCall, text
+from dsnb.emulator.engines.protocol import Answer, EngineRequest, ToolCall, rest, text
 from dsnb.emulator.engines.report import reasoning, report
 
 _READ = 5_000  # characters of a message that are looked through for what it wants
@@ -33,13 +34,15 @@ class ScriptEngine:
 
     def answer(self, request: EngineRequest) -> Answer:
         """Return the answer, without reasoning where the request does not think."""
+        if request.prompt is not None:
+            return Answer(infill(request.prompt, request.suffix))
         answer = _continued(request) if request.settings.prefix else _whole(request)
         return answer if request.settings.thinking else replace(answer, reasoning=None)
 
 
 def _whole(request: EngineRequest) -> Answer:
     settings = request.settings
-    results = _results(request)
+    results = request.results
     if settings.tools and (settings.forced or not results):
         said, orders = request.last_user[:_READ], request.instructions[:_READ]
         found = calls(said, settings.tools, forced=settings.forced, instructions=orders)
@@ -67,25 +70,25 @@ def _calling(found: list[Call]) -> Answer:
     )
 
 
-def _results(request: EngineRequest) -> list[tuple[str, str]]:
-    """Return the name and result of every tool that has answered since the last user message."""
-    names: dict[object, str] = {}
-    results: list[tuple[str, str]] = []
-    for message in request.messages:
-        role = message.get("role")
-        if role == "user":
-            results = []
-        elif role == "assistant":
-            called = message.get("tool_calls") or ()
-            names |= {call.get("id"): call.get("function", {}).get("name", "") for call in called}
-        elif role == "tool":
-            results.append((names.get(message.get("tool_call_id"), ""), text(message)))
-    return results if request.messages and request.messages[-1].get("role") == "tool" else []
-
-
 def _reported(results: list[tuple[str, str]]) -> str:
-    lines = [f"- `{name or 'tool'}`: {_short(result)}" for name, result in results]
+    lines = []
+    for name, result in results:
+        failure = _failure(result)
+        said = f": {_short(result)}" if failure is None else f" failed: {_short(failure)}"
+        lines.append(f"- `{name or 'tool'}`{said}")
     return "\n".join(["The tools answered (repeated by the dsnb emulator, which understood none of it):", "", *lines])
+
+
+def _failure(result: str) -> str | None:
+    """Return what went wrong, where a result says that something did: a JSON object with an ``error``."""
+    try:
+        found = json.loads(result)
+    except (ValueError, RecursionError):
+        return None
+    error = found.get("error") if isinstance(found, dict) else None
+    if not error:
+        return None
+    return error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
 
 
 def _short(result: str) -> str:
@@ -95,18 +98,10 @@ def _short(result: str) -> str:
 
 def _continued(request: EngineRequest) -> Answer:
     """Go on with the text of the same request without the prefix; where they differ, go on honestly."""
-    begun = request.messages[-1]
-    prefix = text(begun)
-    whole = _whole(request.without_prefix())
-    thought = begun.get("reasoning_content")
-    rest = whole.reasoning or ""
-    if prefix:
-        rest = ""  # the answer has begun, so the thinking is over
-    elif isinstance(thought, str):
-        rest = rest.removeprefix(thought)
-    if whole.content.startswith(prefix):
-        return replace(whole, content=whole.content.removeprefix(prefix), reasoning=rest)
-    return Answer(_going_on(prefix), rest)
+    whole, prefix = _whole(request.without_prefix()), text(request.messages[-1])
+    if not whole.content.startswith(prefix):
+        whole = Answer(_going_on(prefix))
+    return rest(whole, request)
 
 
 def _going_on(prefix: str) -> str:
