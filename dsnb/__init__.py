@@ -18,16 +18,31 @@ if TYPE_CHECKING:
     from dsnb.client.reply import Reply
     from dsnb.client.timeouts import Timeouts
     from dsnb.connection import connect
+    from dsnb.conversation import Conversation
     from dsnb.display import render
     from dsnb.emulator import Emulator
     from dsnb.errors import DsnbError
     from dsnb.session import Session
+    from dsnb.tools import tool
+    from dsnb.usage import UsageLog
 
 __version__ = "0.1.0"
 
-__all__ = ["DsnbError", "Emulator", "Event", "Provider", "Reply", "Session", "Timeouts", "connect", "render"]
+__all__ = [
+    "DsnbError",
+    "Emulator",
+    "Event",
+    "Provider",
+    "Reply",
+    "Session",
+    "Timeouts",
+    "UsageLog",
+    "connect",
+    "render",
+]
 
 _HOMES = {
+    "Conversation": "dsnb.conversation",
     "DsnbError": "dsnb.errors",
     "Emulator": "dsnb.emulator",
     "Event": "dsnb.client.events",
@@ -35,8 +50,10 @@ _HOMES = {
     "Reply": "dsnb.client.reply",
     "Session": "dsnb.session",
     "Timeouts": "dsnb.client.timeouts",
+    "UsageLog": "dsnb.usage",
     "connect": "dsnb.connection",
     "render": "dsnb.display",
+    "tool": "dsnb.tools",
 }
 
 

@@ -7,7 +7,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dsnb
 from dsnb.errors import DsnbError
@@ -61,6 +63,33 @@ def models(options: argparse.Namespace) -> int:
     return 0
 
 
+def lab(options: argparse.Namespace) -> int:
+    """Open JupyterLab on the notebooks: the checkout's own, or copies in this folder."""
+    from dsnb.lab import notebooks, serve
+
+    folder = notebooks(options.folder)
+    print(f"JupyterLab opens {folder} (Ctrl-C ends it)", flush=True)
+    return serve(folder, options.jupyter)
+
+
+def usage(options: argparse.Namespace) -> int:
+    """Print what the calls in a ledger took and cost, in sums by one label or several."""
+    from dsnb.usage import UsageLog, default_path
+
+    path = options.ledger or default_path()
+    if not path.exists():
+        print(f"There is no ledger at {path} yet: live calls make it. (What the emulator answers is kept in memory.)")
+        return 0
+    with closing(UsageLog(path)) as log:
+        print(repr(log)[1:-1])
+        if options.csv:
+            log.frame(options.rows).to_csv(options.csv, index=False)
+            print(f"All {options.rows} are now in {options.csv}.")
+        else:
+            print(log.summary(options.by).to_string())
+    return 0
+
+
 def doctor(_options: argparse.Namespace) -> int:
     """Look at versions, key, endpoint, balance and emulator."""
     from dsnb.doctor import examine
@@ -98,6 +127,18 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("models", help="list models, limits and prices", description=models.__doc__)
     command.add_argument("--as-of", metavar="DATE", help="the date to look at (default: now)")
     command.set_defaults(command=models)
+
+    command = commands.add_parser("lab", help="open JupyterLab on the notebooks", description=lab.__doc__)
+    command.add_argument("folder", nargs="?", type=Path, help="where copies of the notebooks are to be")
+    command.add_argument("jupyter", nargs="*", metavar="-- OPTION", help="JupyterLab's own options, after --")
+    command.set_defaults(command=lab)
+
+    command = commands.add_parser("usage", help="print what calls took and cost", description=usage.__doc__)
+    command.add_argument("ledger", nargs="?", type=Path, help="the ledger's file (default: where live calls are kept)")
+    command.add_argument("--by", nargs="+", default=["model"], metavar="LABEL", help="run, notebook, model, day, ...")
+    command.add_argument("--csv", type=Path, metavar="FILE", help="write every row to a file instead")
+    command.add_argument("--rows", choices=("turns", "attempts"), default="turns", help="the rows of that file")
+    command.set_defaults(command=usage)
 
     command = commands.add_parser("doctor", help="check the set-up", description=doctor.__doc__)
     command.set_defaults(command=doctor)

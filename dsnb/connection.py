@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dsnb.client.transport import AsyncClient, SyncClient
     from dsnb.emulator import Emulator
     from dsnb.session import Session
+    from dsnb.usage import UsageLog
 
 OFFLINE_VARIABLE: Final = "DSNB_OFFLINE"
 _MODES: Final = {"": "auto", "1": "offline", "true": "offline", "0": "live", "false": "live"}
@@ -36,6 +37,7 @@ def connect(
     model: str = "deepseek-flash",
     as_of: datetime | date | str | None = None,
     timeouts: Timeouts | None = None,
+    usage: UsageLog | str | os.PathLike[str] | None = None,
     http_client: SyncClient | AsyncClient | None = None,
     quiet: bool = False,
 ) -> Session:
@@ -45,7 +47,9 @@ def connect(
     api.deepseek.com. The key is ``api_key``, else ``DEEPSEEK_API_KEY`` from the environment or a ``.env`` file; it
     is sent to DeepSeek only, so another host needs its own. ``DSNB_OFFLINE=1`` keeps every call on this machine,
     ``DSNB_OFFLINE=0`` forbids the emulator. ``as_of`` is the date whose contract holds (default now; offline, the
-    emulator's). ``http_client`` is a Client or AsyncClient of httpx2 or httpx. ``quiet`` leaves the line out.
+    emulator's). ``usage`` is the ledger, or the path of one: by default ``usage.sqlite`` in the folder that
+    ``DSNB_DATA`` names, else in ``data/`` of a checkout or the user's data folder; what an emulator answers is kept in
+    memory. ``http_client`` is a Client or AsyncClient of httpx2 or httpx. ``quiet`` leaves the line out.
 
     Raises MissingKey where a key is needed and there is none, and ConfigurationError where the set-up contradicts
     itself.
@@ -63,11 +67,21 @@ def connect(
         as_of=instant,
         http_client=http_client,
         emulator=emulator if base_url is None else None,
+        usage=_ledger(usage, source="live" if emulator is None else "emulator"),
     )
     if not quiet:
         # where a notebook shows it among the results, and elsewhere out of the way of a program's output
         print(_announcement(session), file=sys.stdout if hasattr(builtins, "__IPYTHON__") else sys.stderr)
     return session
+
+
+def _ledger(usage: UsageLog | str | os.PathLike[str] | None, *, source: str) -> UsageLog:
+    """Return the ledger to keep; what an emulator answered is worth no file unless somebody names one."""
+    from dsnb.usage import UsageLog, default_path
+
+    if isinstance(usage, UsageLog):
+        return usage
+    return UsageLog(default_path() if usage is None and source == "live" else usage, source=source)
 
 
 def offline() -> bool:

@@ -17,7 +17,8 @@ DsnbError                      what happened, and what to do next
 │   └── ServerFailed           5xx, or an error inside a stream: try again
 ├── ConnectionFailed           no answer came: refused, reset, timed out while connecting or waiting
 ├── DeadlineExceeded           the turn's own time limit ran out
-└── MalformedReply             what came back is not what the API promises
+├── MalformedReply             what came back is not what the API promises
+└── InvalidOutput              the answer is not the JSON that was asked for
 
 An error that belongs to a turn carries the partial `.reply`; it never carries a key, not even in part.
 """
@@ -153,6 +154,17 @@ class DeadlineExceeded(DsnbError):
 
 class MalformedReply(DsnbError):
     """Report an answer that breaks the API's own format; ``reply`` holds what had been read."""
+
+
+class InvalidOutput(DsnbError):
+    """Report an answer that is not the JSON that was asked for, or does not fit the type; ``reply`` holds it whole.
+
+    ``problems`` are what is wrong, one each, in words that the model can act on.
+    """
+
+    def __init__(self, message: str, *, problems: Sequence[str] = (), **context: Any) -> None:
+        super().__init__(message, **context)
+        self.problems = tuple(problems)
 
 
 class DsnbWarning(UserWarning):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from contextlib import aclosing, closing, contextmanager
-from dataclasses import replace
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, aclosing, closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,21 +13,23 @@ from dsnb import display
 from dsnb.client.account import Balance, ModelCard, balance, models
 from dsnb.client.endpoint import Endpoint
 from dsnb.client.events import Event
-from dsnb.client.exchange import Exchange
-from dsnb.client.lint import current_model, examine
-from dsnb.client.pricing import price_of
 from dsnb.client.reply import Reply
-from dsnb.client.request import Messages, build
+from dsnb.client.request import Messages
 from dsnb.client.timeouts import Timeouts
 from dsnb.client.transport import AsyncClient, SyncClient, Transport
-from dsnb.contract import Contract, at
+from dsnb.completion import Completion
+from dsnb.contract import Contract, Finding, at
+from dsnb.conversation import Conversation
 from dsnb.display import View
 from dsnb.errors import DsnbError
+from dsnb.question import Question
+from dsnb.turn import Asking, Turn
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
     from dsnb.emulator import Emulator
+    from dsnb.usage import UsageLog
 
 
 class Session:
@@ -45,12 +47,14 @@ class Session:
         timeouts: Timeouts,
         as_of: datetime | None = None,
         http_client: SyncClient | AsyncClient | None = None,
+        usage: UsageLog,
         emulator: Emulator | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.model = model
         self.timeouts = timeouts
         self.emulator = emulator
+        self.usage = usage
         self.last: Reply | None = None
         self._as_of = as_of
         self._transport = Transport(endpoint, timeouts, http_client)
@@ -76,38 +80,67 @@ class Session:
         ``render`` chooses how it is shown: ``live``, ``final``, ``plain``, None for not at all, or ``auto`` (see
         `dsnb.render`). Takes the options of `stream`, and raises what it raises.
         """
-        exchange = self._exchange(prompt, **options)
-        with self._showing(exchange, render) as show, closing(self._run(exchange)) as events:
-            for event in events:
-                show(event)
-        return exchange.reply
+        return self._shown(self._turn(prompt, **options), render)
 
     async def aask(self, prompt: str | Messages, *, render: str | None = "auto", **options: Any) -> Reply:
         """Do as `ask` does, for an event loop."""
-        exchange = self._exchange(prompt, **options)
-        with self._showing(exchange, render) as show:
-            async with aclosing(self._arun(exchange)) as events:
-                async for event in events:
-                    show(event)
-        return exchange.reply
+        return await self._ashown(self._turn(prompt, **options), render)
 
     def stream(self, prompt: str | Messages, **options: Any) -> Iterator[Event]:
         """Ask, and yield typed events as they come; nothing is displayed.
 
         ``prompt`` is a text or a list of messages. The options, none of them needed: ``model, thinking`` (bool),
-        ``effort`` (none, low, high, max and the API's other spellings), ``tools, tool_choice, json, stop,
-        max_tokens, user_id, temperature, top_p, stream`` (False asks for one JSON reply), ``deadline`` (seconds for
-        the whole turn) and ``lint`` (False sends what the API would reject). Anything else passes untouched.
+        ``effort`` (none, low, high, max and the API's other spellings), ``tools`` (functions, `dsnb.tool`, or the
+        API's own schemas), ``tool_choice, json`` (True, or a type that ``reply.parsed`` is to have), ``start`` (text
+        that the answer goes on from), ``stop, max_tokens, user_id, temperature, top_p, stream`` (False asks for one
+        JSON reply), ``deadline`` (seconds for the whole turn), ``max_rounds`` (requests of one turn with tools),
+        ``into`` (a conversation that the turn belongs to) and ``lint`` (False sends what the API would reject).
+        Anything else passes untouched.
 
         The last event is ``end``, with the Reply, which is also `last`. Closing the generator early ends the turn as
         ``interrupted``. Raises RequestRejected or UnknownModel before anything is sent, and ApiError,
         ConnectionFailed, DeadlineExceeded or MalformedReply, with the partial reply, where no reply could be had.
         """
-        return self._run(self._exchange(prompt, **options))
+        return self._run(self._turn(prompt, **options))
 
     def astream(self, prompt: str | Messages, **options: Any) -> AsyncIterator[Event]:
         """Do as `stream` does, for an event loop."""
-        return self._arun(self._exchange(prompt, **options))
+        return self._arun(self._turn(prompt, **options))
+
+    def run(self, name: str) -> AbstractContextManager[UsageLog]:
+        """Name what is logged inside: ``with ds.run("my experiment"): ...`` (see `dsnb.UsageLog.run`)."""
+        return self.usage.run(name)
+
+    def complete(self, prompt: str, suffix: str | None = None, *, render: str | None = "auto", **options: Any) -> Reply:
+        """Go on with a text, up to ``suffix`` where there is one (fill-in-the-middle, beta); return the Reply.
+
+        ``r.answer`` is what was written, ``r.text`` the whole: prompt, answer, suffix. The options: ``model,
+        max_tokens`` (4096 at most), ``stop, logprobs`` (a number), ``echo, temperature, top_p, stream, deadline,
+        lint``. The model does not think here (guide 'FIM Completion'). Raises what `stream` raises.
+        """
+        return self._shown(self._completion(prompt, suffix, **options), render)
+
+    async def acomplete(
+        self, prompt: str, suffix: str | None = None, *, render: str | None = "auto", **options: Any
+    ) -> Reply:
+        """Do as `complete` does, for an event loop."""
+        return await self._ashown(self._completion(prompt, suffix, **options), render)
+
+    def lint(self, prompt: str | Messages, **options: Any) -> list[Finding]:
+        """Return what the API would say to a question: what it rejects, ignores and bills; nothing is sent.
+
+        Takes the options of `stream`. Last comes what each message adds to the prompt, in tokens.
+        """
+        return list(self._question(prompt, **options).findings(self.endpoint, self.contract))
+
+    def conversation(
+        self, *, system: str | None = None, tools: Sequence[Any] | None = None, **options: Any
+    ) -> Conversation:
+        """Return a conversation to ask in, several turns with one history; see `dsnb.Conversation`.
+
+        ``system`` is its first message, ``tools`` and the other options of `stream` are those of every turn.
+        """
+        return Conversation(self, system=system, tools=tools, **options)
 
     def balance(self) -> Balance:
         """Return the account's balance (GET /user/balance, a free call)."""
@@ -122,6 +155,7 @@ class Session:
         self._transport.close()
         if self.emulator is not None:
             self.emulator.close()
+        self.usage.close()
 
     async def aclose(self) -> None:
         """Close the async connections too."""
@@ -145,35 +179,55 @@ class Session:
         await self.aclose()
 
     def __repr__(self) -> str:
-        where = f"offline, {self.emulator!r}" if self.emulator is not None else f"live, {self.endpoint.base_url}"
+        where = f"live, {self.endpoint.base_url}"
+        if self._source == "emulator":
+            where = f"offline, {self.emulator or self.endpoint.base_url}"
         return f"<dsnb.Session {where} · {self.model}>"
 
-    def _run(self, exchange: Exchange) -> Generator[Event]:
-        try:
-            yield from self._transport.run(exchange)
-        finally:
-            self.last = exchange.reply
-        yield exchange.end()
+    @property
+    def _source(self) -> str:
+        return "emulator" if self.endpoint.provider.name == "emulator" else "live"
 
-    async def _arun(self, exchange: Exchange) -> AsyncGenerator[Event]:
+    def _shown(self, turn: Turn, render: str | None) -> Reply:
+        with self._showing(turn, render) as show, closing(self._run(turn)) as events:
+            for event in events:
+                show(event)
+        return turn.reply
+
+    async def _ashown(self, turn: Turn, render: str | None) -> Reply:
+        with self._showing(turn, render) as show:
+            async with aclosing(self._arun(turn)) as events:
+                async for event in events:
+                    show(event)
+        return turn.reply
+
+    def _run(self, turn: Turn) -> Generator[Event]:
         try:
-            async for event in self._transport.arun(exchange):
-                yield event
+            with closing(turn.course()) as course:
+                for step in course:
+                    yield from step.run(self._transport)
         finally:
-            self.last = exchange.reply
-        yield exchange.end()
+            self.last = turn.reply
+        yield turn.end()
+
+    async def _arun(self, turn: Turn) -> AsyncGenerator[Event]:
+        try:
+            with closing(turn.course()) as course:
+                for step in course:
+                    async with aclosing(step.arun(self._transport)) as events:
+                        async for event in events:
+                            yield event
+        finally:
+            self.last = turn.reply
+        yield turn.end()
 
     @contextmanager
-    def _showing(self, exchange: Exchange, render: str | None) -> Iterator[View]:
+    def _showing(self, turn: Turn, render: str | None) -> Iterator[View]:
         """Open a view for a turn, and close it however the turn ends."""
         if self.emulator is not None:  # what nobody watches need not take its time
             self.emulator.clock.pace = 1.0 if display.chosen(render) == "live" else 0.0
-        body = exchange.request.body
-        switch = body.get("thinking")
-        thinking = switch.get("type") != "disabled" if isinstance(switch, dict) else None
-        view = display.view(
-            render, model=exchange.reply.asked_model, thinking=thinking, effort=body.get("reasoning_effort")
-        )
+        asked = turn.record
+        view = display.view(render, model=asked.asked_model, thinking=asked.thinking, effort=asked.effort)
         error: DsnbError | None = None
         try:
             yield view
@@ -181,25 +235,29 @@ class Session:
             error = problem
             raise
         finally:
-            view.close(exchange.reply, error)
+            view.close(turn.reply, error)
 
-    def _exchange(
-        self,
-        prompt: str | Messages,
-        *,
-        model: str | None = None,
-        thinking: bool | None = None,
-        deadline: float | None = None,
-        lint: bool = True,  # the public name of the switch
-        **options: Any,
-    ) -> Exchange:
-        """Build the request, hold it against the contract, and make it ready to send."""
-        provider, contract = self.endpoint.provider, self.contract
-        name = model or self.model
-        if provider.contract and lint:
-            name, thinking = current_model(name, thinking, contract)
-        request = build(prompt, model=provider.models.get(name, name), thinking=thinking, **options)
-        notes = examine(request, contract) if provider.contract and lint else ()
-        timeouts = self.timeouts if deadline is None else replace(self.timeouts, deadline=deadline)
-        pricing = price_of(contract) if provider.contract else None
-        return Exchange(request, self.endpoint, timeouts, pricing=pricing, notes=notes)
+    def _turn(self, prompt: str | Messages, *, into: Conversation | None = None, **options: Any) -> Turn:
+        question = self._question(prompt, into=into, **options)
+        return self._begin(question, partial(into.take, question.prompt) if into is not None else None)
+
+    def _question(
+        self, prompt: str | Messages, *, model: str | None = None, into: Conversation | None = None, **options: Any
+    ) -> Question:
+        history = into.messages if into is not None else ()
+        return Question(prompt, model=model or self.model, history=history, **options)
+
+    def _completion(self, prompt: str, suffix: str | None, *, model: str | None = None, **options: Any) -> Turn:
+        return self._begin(Completion(prompt, model=model or self.model, suffix=suffix, **options))
+
+    def _begin(self, question: Asking, keep: Callable[[Reply], None] | None = None) -> Turn:
+        """Make a turn, held against the contract and ready to run."""
+        return Turn(
+            question,
+            self.endpoint,
+            self.contract,
+            self.timeouts,
+            source=self._source,
+            sink=self.usage,
+            keep=keep,
+        )

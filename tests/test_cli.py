@@ -4,12 +4,15 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
 import dsnb
+from dsnb import lab
 from dsnb.cli import main
+from tests.patience import PATIENCE
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(dsnb.__file__).parents[1])}
 
@@ -37,7 +40,7 @@ def test_emulate_serves_until_it_is_told_to_stop():
             reply = ds.ask("hello")
             assert (reply.outcome, reply.model, reply.served_by) == ("stop", "deepseek-chat", "emulator")
         process.send_signal(signal.SIGINT)
-        assert process.wait(5) == 130
+        assert process.wait(PATIENCE) == 130
         assert "Traceback" not in process.stderr.read()
 
 
@@ -45,7 +48,7 @@ def test_emulate_ends_well_when_terminated():
     with emulate() as (url, process):
         assert httpx.get(f"{url}/models", headers={"authorization": "Bearer any"}).json()["object"] == "list"
         process.terminate()
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_a_taken_port_is_told(capsys):
@@ -120,3 +123,51 @@ def test_wrong_usage_is_explained():
     with pytest.raises(SystemExit) as caught:
         main(["fly"])
     assert caught.value.code == 2
+
+
+def test_usage_tells_what_a_ledger_holds(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("DSNB_DATA", str(tmp_path))
+    assert main(["usage"]) == 0
+    assert f"no ledger at {tmp_path / 'usage.sqlite'} yet" in capsys.readouterr().out
+    with dsnb.connect(usage=tmp_path / "usage.sqlite", quiet=True) as ds:
+        with ds.run("greetings"):
+            reply = ds.ask("hello")
+        ds.ask("hello again")
+    assert main(["usage", "--by", "run", "model"]) == 0
+    out = capsys.readouterr().out
+    assert "2 turns" in out
+    assert "greetings" in out
+    assert str(reply.usage.prompt_tokens) in out
+    assert (
+        main(["usage", str(tmp_path / "usage.sqlite"), "--csv", str(tmp_path / "rows.csv"), "--rows", "attempts"]) == 0
+    )
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 3
+    assert main(["usage", "--by", "moon"]) == 1
+    assert "moon" in capsys.readouterr().err
+
+
+def test_lab_opens_the_checkout_or_copies_that_stay_their_owners(tmp_path, monkeypatch):
+    root = Path(dsnb.__file__).parents[1]
+    assert lab.notebooks() == root / "notebooks"
+    copy = lab.notebooks(tmp_path / "mine")
+    names = {path.name for path in (root / "notebooks").glob("*.ipynb")}
+    assert {path.name for path in copy.iterdir()} == names != set()
+    mine = copy / "00-start-here.ipynb"
+    mine.write_text("mine")
+    assert lab.notebooks(copy) == copy
+    assert mine.read_text() == "mine"
+
+    started = []
+    monkeypatch.setattr(
+        lab.subprocess, "run", lambda command, **_: started.append(command) or SimpleNamespace(returncode=3)
+    )
+    assert main(["lab", str(copy), "--", "--no-browser"]) == 3
+    assert started[0][-2:] == [f"--ServerApp.root_dir={copy}", "--no-browser"]
+    monkeypatch.setattr(lab, "find_spec", lambda _: None)
+    assert main(["lab"]) == 1
+
+
+def test_an_installation_without_notebooks_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(lab, "_PACKAGE", tmp_path / "site-packages" / "dsnb")
+    assert main(["lab"]) == 1
+    assert "has no notebooks" in capsys.readouterr().err

@@ -98,7 +98,9 @@ def test_deepseeks_key_is_sent_to_deepseek_only(monkeypatch):
         with pytest.raises(MissingKey, match="key of its own"):
             dsnb.connect(elsewhere)
     assert dsnb.connect("https://api.example.com/v1", "other").endpoint.key.reveal() == "other"
-    assert dsnb.connect("https://api.deepseek.com/beta").endpoint.key.reveal() == KEY
+    for route in ("", "/", "/v1", "/beta", "/beta/"):
+        endpoint = dsnb.connect(f"https://api.deepseek.com{route}").endpoint
+        assert (endpoint.key.reveal(), endpoint.base_url) == (KEY, "https://api.deepseek.com")
 
 
 def test_a_provider_brings_its_own_key(monkeypatch):

@@ -10,8 +10,8 @@ from dsnb.client.transcript import Transcript
 from dsnb.errors import MalformedReply
 
 
-def decode_body(data: bytes, dialect: Dialect = DEEPSEEK) -> Transcript:
-    """Decode the JSON body of a chat or text completion.
+def decode_body(data: bytes, dialect: Dialect = DEEPSEEK, echo: str = "") -> Transcript:
+    """Decode the JSON body of a chat or text completion; ``echo`` is the prompt that it was asked to repeat.
 
     The blank lines before it, by which DeepSeek keeps a waiting connection alive, are skipped. Raises ServerFailed
     for an error object, MalformedReply for anything else that is not a reply.
@@ -21,7 +21,7 @@ def decode_body(data: bytes, dialect: Dialect = DEEPSEEK) -> Transcript:
         body, problem = json.loads(text), ""
     except (ValueError, RecursionError) as error:
         body, problem = None, f"is not JSON ({error})" if text else "is empty"
-    transcript = Transcript(dialect)
+    transcript = Transcript(dialect, echo)
     if not problem:
         transcript.take(body, [])
         problem = "" if body.get("choices") else "has no choices"

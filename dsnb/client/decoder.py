@@ -24,11 +24,13 @@ class StreamDecoder(Transcript):
     >>> events = decoder.finish()       # when no more will come
     >>> decoder.answer, decoder.usage, decoder.outcome
 
+    ``echo`` is the prompt, where the request asks the endpoint to repeat it (text completions).
+
     What was gathered stays readable after an error. Bytes after ``[DONE]`` or after an error are ignored.
     """
 
-    def __init__(self, dialect: Dialect = DEEPSEEK) -> None:
-        super().__init__(dialect)
+    def __init__(self, dialect: Dialect = DEEPSEEK, echo: str = "") -> None:
+        super().__init__(dialect, echo)
         self._frames = Frames()
         self._closed = False
 

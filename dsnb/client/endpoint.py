@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from dsnb.client.dialects import DEEPSEEK, OPENAI_COMPATIBLE, Dialect
 from dsnb.errors import ConfigurationError
 
 DEEPSEEK_URL: Final = "https://api.deepseek.com"
+_ROUTE: Final = re.compile(r"(/v1|/beta)?/*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +63,6 @@ def provider_for(base_url: str) -> Provider:
     """Return what is known of a base URL: DeepSeek's own API by its host, else an OpenAI-compatible host."""
     host = urlsplit(base_url).hostname or ""
     if host == urlsplit(DEEPSEEK_URL).hostname:
+        base_url = _ROUTE.sub("", base_url)  # the beta routes are chosen request by request
         return Provider("deepseek", base_url, dialect=DEEPSEEK, contract=True)
     return Provider(host or base_url, base_url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from dsnb.client.body import decode_body
 from dsnb.client.decoder import StreamDecoder
@@ -25,8 +26,8 @@ class Exchange:
     """Follow one request from its sending to its end.
 
     The transport tells what happens (`opened`, `received`, `refused`, `broke`, `interrupted`) and has it settled;
-    `end` then gives the last event, or raises the error that carries the reply. ``pricing`` says what a reply costs;
-    without it the cost stays unknown.
+    `error` then says why there is no whole reply, and carries what there is of it. ``pricing`` says what a reply
+    costs; without it the cost stays unknown. ``spent`` are the seconds of the deadline that earlier requests took.
     """
 
     def __init__(
@@ -37,19 +38,27 @@ class Exchange:
         *,
         pricing: Pricing | None = None,
         notes: tuple[Finding, ...] = (),
+        spent: float = 0.0,
     ) -> None:
         self.request = request
         self.endpoint = endpoint
         self.timeouts = timeouts
         # blank lines are all that a plain reply shows of its progress, and the read limit follows those already
-        self.watch = Watch(stall=timeouts.stall if request.stream else None, deadline=timeouts.deadline)
+        left = None if timeouts.deadline is None else timeouts.deadline - spent
+        self.watch = Watch(stall=timeouts.stall if request.stream else None, deadline=left)
         self.reply = Reply(
-            asked_model=str(request.body.get("model", "")), served_by=endpoint.provider.name, notes=notes
+            asked_model=str(request.body.get("model", "")),
+            served_by=endpoint.provider.name,
+            notes=notes,
+            start=request.start,
+            suffix=request.suffix,
         )
         self.status: int | None = None  # HTTP; None while, or if, no answer came
         self.error: DsnbError | None = None
         self._pricing = pricing
-        self._decoder = StreamDecoder(endpoint.provider.dialect)
+        dialect = endpoint.provider.dialect
+        self._dialect = replace(dialect, think_tags=False) if request.completion else dialect  # which is text, as it is
+        self._decoder = StreamDecoder(self._dialect, request.echo)
         self._pieces: list[bytes] = []
         self._broken: str | None = None
         self._interrupted = False
@@ -136,7 +145,7 @@ class Exchange:
                 if self._streamed:
                     self._decoder.finish()
                 elif not (self._broken or self.watch.fired or self._interrupted):
-                    source = decode_body(b"".join(self._pieces), self.endpoint.provider.dialect)
+                    source = decode_body(b"".join(self._pieces), self._dialect, self.request.echo)
             except DsnbError as malformed:
                 self.error = malformed
         reply = self.reply
@@ -153,16 +162,10 @@ class Exchange:
             self.error = self._unfinished(source.outcome)
         if self._pricing is not None:
             reply.cost = self._pricing(reply)
-
-    def end(self) -> Event:
-        """Return the last event, with the finished reply, or raise the error that carries it."""
-        error = self.error
-        if error is not None:
-            error.reply = self.reply
-            error.phase = error.phase or self.phase
-            error.attempts = self.reply.attempts
-            raise error
-        return Event("end", reply=self.reply)
+        if self.error is not None:
+            self.error.reply = reply
+            self.error.phase = self.error.phase or self.phase
+            self.error.attempts = reply.attempts
 
     def _unfinished(self, outcome: str) -> DsnbError | None:
         """Say how an exchange ended that did not come to its own end."""

@@ -9,6 +9,8 @@ from dsnb.client.tool_call import ToolCall
 from dsnb.client.usage import Usage
 from dsnb.contract import Cost, Finding
 
+CUT = frozenset({"truncated", "stalled", "interrupted"})  # outcomes of a reply that is not whole
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -45,6 +47,13 @@ class Reply:
     ``usage`` is None where the endpoint never told (a stream cut before its last chunk); ``cost`` is unknown then.
     ``model`` is the model that the reply names, ``asked_model`` the one asked for, ``served_by`` the endpoint.
     ``notes`` are what the contract had to say about the request: what the model ignores, what costs extra.
+
+    A turn that took several requests, because tools were called or JSON had to be asked for again, has a Reply for
+    each of them in ``rounds``. Reasoning, tool calls, tokens, cost and time are then those of all rounds.
+
+    ``answer`` is only what the model wrote. Where it went on from a text that was given (prefix and fill-in-the-middle
+    completion), ``start`` is that text, ``suffix`` the one that follows, and `text` all of it. ``parsed`` is the value
+    of an answer that was asked for as JSON.
     """
 
     answer: str = ""
@@ -65,6 +74,15 @@ class Reply:
     attempts: int = 1
     logprobs: dict[str, Any] | None = None
     notes: tuple[Finding, ...] = ()
+    rounds: tuple[Reply, ...] = ()
+    start: str = ""
+    suffix: str = ""
+    parsed: Any = None
+
+    @property
+    def text(self) -> str:
+        """Return the answer between what was given before and after it."""
+        return self.start + self.answer + self.suffix
 
     @property
     def message(self) -> dict[str, Any]:
@@ -73,7 +91,9 @@ class Reply:
         ``content`` is never null, ``reasoning_content`` is there whenever the model thought, and ``tool_calls`` only
         if there are any: the shape that V4 and later require (Thinking Mode guide).
         """
-        message: dict[str, Any] = {"role": "assistant", "content": self.answer}
+        if self.rounds:
+            return self.rounds[-1].message
+        message: dict[str, Any] = {"role": "assistant", "content": self.start + self.answer}
         if self.reasoning is not None:
             message["reasoning_content"] = self.reasoning
         if self.tool_calls:
@@ -82,6 +102,20 @@ class Reply:
                 for call in self.tool_calls
             ]
         return message
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """Return all messages that this turn adds to a history, such that the API accepts what comes after them.
+
+        That is its own messages and the results of its tools. Left out are what was no valid JSON and was asked for
+        again, calls that were cut off, and a message in which nothing was said; so this can be empty.
+        """
+        added: list[dict[str, Any]] = []
+        rounds = self.rounds or (self,)
+        for reply in rounds:
+            if reply is rounds[-1] or reply.tool_calls:
+                added += _messages(reply)
+        return added
 
     def __str__(self) -> str:
         return self.answer
@@ -97,3 +131,18 @@ class Reply:
             parts.append(f"${self.cost.usd:.6f}")
         parts.append(f"{self.timing.total:.2f} s")
         return f"<Reply {' · '.join(parts)}>"
+
+
+def _messages(reply: Reply) -> list[dict[str, Any]]:
+    """Return what one request adds to a history: its message, if anything is in it, and the results of its calls."""
+    message = reply.message
+    results = [
+        {"role": "tool", "tool_call_id": call.id, "content": call.result}
+        for call in reply.tool_calls
+        if call.result is not None
+    ]
+    if len(results) < len(reply.tool_calls) and reply.outcome in CUT:
+        del message["tool_calls"]
+        results = []
+    said = message["content"] or message.get("tool_calls") or (reply.reasoning and reply.outcome not in CUT)
+    return [message, *results] if said else []

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from dsnb.client.calls import ToolCalls
 from dsnb.client.dialects import Dialect
+from dsnb.client.echo import Echo
 from dsnb.client.events import Event
 from dsnb.client.failures import malformed, stream_failure
 from dsnb.client.text import well_formed
@@ -22,10 +23,12 @@ class Transcript:
 
     ``finish_reason`` is what the endpoint wrote, ``outcome`` what it means, and ``done`` whether the endpoint marked
     the end. ``tokens`` counts the deltas that said something, ``keep_alives`` the signs of life between them.
-    ``logprobs`` has the lists of the API: ``content`` and ``reasoning_content``.
+    ``logprobs`` has the lists of the API: ``content`` and ``reasoning_content``, or those of a text completion
+    (``tokens``, ``token_logprobs``, ``top_logprobs``, ``text_offset``). ``echo`` is a prompt that the answer repeats
+    first; it is no part of what the model says.
     """
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, echo: str = "") -> None:
         self.id: str | None = None
         self.model: str | None = None
         self.created: int | None = None
@@ -42,6 +45,7 @@ class Transcript:
         self._reasoning = StringIO()
         self._answer = StringIO()
         self._tags = ThinkTags(self._reasoning, self._answer) if dialect.think_tags else None
+        self._echo = Echo(echo) if echo else None
         self._thought = False
         self._calls = ToolCalls()
         self._cut = False  # the input ended inside a frame
@@ -142,6 +146,11 @@ class Transcript:
 
     def _take_content(self, text: str, events: list[Event]) -> None:
         self.tokens += 1
+        if self._echo is not None and not (text := self._echo.feed(text)):
+            return
+        self._say(text, events)
+
+    def _say(self, text: str, events: list[Event]) -> None:
         if self._tags is not None:
             self._tags.feed(text, events)
             return
@@ -172,7 +181,9 @@ class Transcript:
         self._identified = bool(self.id and self.model and self.created and self.fingerprint)
 
     def let_go(self, events: list[Event]) -> None:
-        """Take what was held back as the possible beginning of a tag: no more will come."""
+        """Take what was held back as the possible beginning of a tag, or of an echo: no more will come."""
+        if self._echo is not None and (self.finish_reason is not None) and (text := self._echo.rest()):
+            self._say(text, events)
         if self._tags is not None:
             self._tags.finish(events)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from collections.abc import AsyncGenerator, Callable, Iterator, MutableMapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
@@ -104,7 +104,7 @@ class Transport:
             if response is not None:
                 response.close()
 
-    async def arun(self, exchange: Exchange) -> AsyncIterator[Event]:
+    async def arun(self, exchange: Exchange) -> AsyncGenerator[Event]:
         """Do as `run` does, for an event loop."""
         response: Any = None
         try:

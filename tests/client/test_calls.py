@@ -1,10 +1,10 @@
-import time
 from typing import Any
 
 import pytest
 
 from dsnb.client.decoder import StreamDecoder
 from tests.client.streams import call, chunk, decode
+from tests.effort import effort
 
 
 def calls(*deltas: list[dict[str, Any]]) -> list[tuple[int, str, str, str]]:
@@ -88,16 +88,14 @@ def test_tool_events_carry_the_fragment_and_the_call_so_far() -> None:
 
 
 def test_many_fragments_cost_no_more_each_than_few() -> None:
-    def seconds(count: int) -> float:
+    def cost(count: int) -> int:
         decoder = StreamDecoder()
         pieces = [chunk({"tool_calls": [call(0, "a", "f", "")]})] + [
             chunk({"tool_calls": [call(0, arguments="abc")]})
         ] * count
-        start = time.process_time()
-        for piece in pieces:
-            decoder.feed(piece)
+        lines = effort(lambda: [decoder.feed(piece) for piece in pieces])
         assert len(decoder.tool_calls[0].arguments) == 3 * count
-        return time.process_time() - start
+        return lines
 
-    small, large = min(seconds(2_000) for _ in range(3)), seconds(40_000)
-    assert large < 20 * small * 4  # quadratic cost would be 20 times more again
+    cost(1)
+    assert cost(4_000) <= 8 * 1.1 * cost(500)

@@ -1,5 +1,4 @@
 import sys
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +12,7 @@ from dsnb.client.events import Event
 from dsnb.client.usage import Usage
 from dsnb.errors import DsnbError, MalformedReply, ServerFailed
 from tests.client.streams import DONE, call, chunk, content, cut, decode, frame, told
+from tests.effort import effort
 
 # ---- the shape of DeepSeek's own stream
 
@@ -155,17 +155,15 @@ def test_text_beside_a_delta_is_the_same_text() -> None:
 
 
 def test_single_bytes_cost_no_more_in_long_lines_than_in_short() -> None:
-    def seconds(size: int) -> float:
+    def cost(size: int) -> int:
         data = chunk({"content": "a" * size})
         decoder = StreamDecoder()
-        start = time.process_time()
-        for at in range(len(data)):
-            decoder.feed(data[at : at + 1])
+        lines = effort(lambda: [decoder.feed(data[at : at + 1]) for at in range(len(data))])
         assert decoder.answer == "a" * size
-        return time.process_time() - start
+        return lines
 
-    small, large = min(seconds(10_000) for _ in range(3)), seconds(200_000)
-    assert large < 20 * small * 4
+    cost(1)
+    assert cost(20_000) <= 8 * 1.1 * cost(2_500)
 
 
 # ---- how it ends

@@ -210,18 +210,21 @@ def test_a_closed_generator_is_an_interrupted_turn_with_its_connection_closed():
             if event.type == "answer":
                 break
         assert (ds.last.outcome, ds.last.answer) == ("interrupted", "half")
-        assert server.closed_by_client.wait(1)
+        assert server.closed_by_client.wait(PATIENCE)
 
 
 def test_a_cancelled_task_is_an_interrupted_turn():
     async def main(ds):
+        answering = asyncio.Event()
+
         async def consume():
             async with aclosing(ds.astream("hello")) as events:
-                async for _ in events:
-                    pass
+                async for event in events:
+                    if event.type == "answer":
+                        answering.set()
 
         task = asyncio.create_task(consume())
-        await asyncio.sleep(0.1)
+        await asyncio.wait_for(answering.wait(), PATIENCE)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -231,29 +234,30 @@ def test_a_cancelled_task_is_an_interrupted_turn():
         ds = session(server)
         asyncio.run(main(ds))
         assert (ds.last.outcome, ds.last.answer) == ("interrupted", "half")
-        assert server.closed_by_client.wait(1)
+        assert server.closed_by_client.wait(PATIENCE)
 
 
 def test_an_event_loop_is_not_blocked_by_a_turn():
+    begun, ticked = threading.Event(), threading.Event()
+
+    def waits_for_the_loop(connection):
+        connection.send(*GOOD[:-1])
+        begun.set()
+        if ticked.wait(PATIENCE):
+            connection.send(*GOOD[-1:])
+
     async def main(ds):
-        ticks = 0
-
         async def tick():
-            nonlocal ticks
-            while True:
+            while not begun.is_set():
                 await asyncio.sleep(0.01)
-                ticks += 1
+            ticked.set()
 
-        ticker = asyncio.create_task(tick())
-        reply = await ds.aask("hello")
-        ticker.cancel()
+        reply, _ = await asyncio.gather(ds.aask("hello"), tick())
         await ds.aclose()
-        return reply, ticks
+        return reply
 
-    with ScriptedServer(stalls) as server:
-        reply, ticks = asyncio.run(main(session(server, stall=0.2)))
-    assert reply.outcome == "stalled"
-    assert ticks >= 5
+    with ScriptedServer(waits_for_the_loop) as server:
+        assert asyncio.run(main(session(server, stall=2 * PATIENCE))).outcome == "stop"
 
 
 def test_connections_are_used_again():
@@ -270,5 +274,5 @@ def test_threads_share_a_session():
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(5)
+            thread.join(PATIENCE)
         assert answers == ["fine"] * 20

@@ -1,11 +1,10 @@
-import time
-
 import pytest
 
 from dsnb.client.decoder import StreamDecoder
 from dsnb.client.dialects import DEEPSEEK, OPENAI_COMPATIBLE
 from dsnb.client.events import Event
 from tests.client.streams import chunk, content, decode, told
+from tests.effort import effort
 
 
 @pytest.mark.parametrize(
@@ -77,11 +76,9 @@ def test_nothing_is_held_back_once_the_end_is_told() -> None:
 
 @pytest.mark.parametrize("hostile", [" ", "<", "`</think>", "</think", "\n"])
 def test_think_tags_cost_no_more_in_long_texts(hostile: str) -> None:
-    def seconds(count: int) -> float:
-        start = time.process_time()
-        decode(*content(*[hostile] * count), dialect=OPENAI_COMPATIBLE)
-        decode(*content(hostile * count * 20), dialect=OPENAI_COMPATIBLE)
-        return time.process_time() - start
+    def cost(count: int) -> int:
+        many, long = content(*[hostile] * count), content(hostile * count * 20)
+        return effort(lambda: (decode(*many, dialect=OPENAI_COMPATIBLE), decode(*long, dialect=OPENAI_COMPATIBLE)))
 
-    small, large = min(seconds(500) for _ in range(3)), seconds(10_000)
-    assert large < 20 * small * 4  # quadratic cost would be 20 times more again
+    cost(1)
+    assert cost(4_000) <= 8 * 1.1 * cost(500)

@@ -2,10 +2,11 @@ import threading
 import time
 
 from dsnb.client.watchdog import Watch, Watchdog
+from tests.patience import PATIENCE
 
 
-def wait_for(condition, seconds=2.0):
-    until = time.monotonic() + seconds
+def wait_for(condition):
+    until = time.monotonic() + PATIENCE
     while not condition() and time.monotonic() < until:
         time.sleep(0.001)
     return condition()
@@ -23,17 +24,17 @@ def test_the_deadline_holds_however_much_progress_there_is():
     watch = Watch(stall=5, deadline=0.05)
     start = time.monotonic()
     with Watchdog().guard(watch, lambda: None):
-        while watch.fired is None and time.monotonic() < start + 2:
+        while watch.fired is None and time.monotonic() < start + PATIENCE:
             watch.pause()
             watch.resume(progress=True)
     assert watch.fired == "deadline"
-    assert 0.05 <= time.monotonic() - start < 2
+    assert time.monotonic() - start >= 0.05
 
 
 def test_time_in_the_callers_hands_is_no_stall():
     watch = Watch(stall=0.05, deadline=None)
+    watch.pause()
     with Watchdog().guard(watch, lambda: None):
-        watch.pause()
         time.sleep(0.1)
         assert watch.fired is None
         watch.resume(progress=True)
@@ -45,7 +46,7 @@ def test_a_keep_alive_does_not_start_the_count_again():
     watch = Watch(stall=0.06, deadline=None)
     start = time.monotonic()
     with Watchdog().guard(watch, lambda: None):
-        while watch.fired is None and time.monotonic() < start + 2:
+        while watch.fired is None and time.monotonic() < start + PATIENCE:
             watch.pause()
             watch.resume(progress=False)
             time.sleep(0.005)
@@ -54,7 +55,7 @@ def test_a_keep_alive_does_not_start_the_count_again():
 
 def test_a_sooner_watch_is_seen_while_a_later_one_is_waited_for():
     watchdog = Watchdog()
-    late, soon = Watch(stall=None, deadline=30), Watch(stall=None, deadline=0.03)
+    late, soon = Watch(stall=None, deadline=3600), Watch(stall=None, deadline=0.03)
     with watchdog.guard(late, lambda: None):
         time.sleep(0.01)
         with watchdog.guard(soon, lambda: None):
