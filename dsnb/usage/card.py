@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from dsnb.usage.totals import Totals
+from dsnb.usage.totals import Totals, counted
 
 _HEADS: Final = (
     "source",
@@ -62,20 +62,12 @@ def _more(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _unknown(rows: Sequence[Mapping[str, Any]]) -> str:
     attempts = sum(row["unpriced"] for row in rows)
-    return f"The cost of {attempts:,} attempt{_s(attempts)} is not known and not in these sums." if attempts else ""
+    return f"The cost of {counted(attempts, 'attempt')} is not known and not in these sums." if attempts else ""
 
 
 def _unfinished(rows: Sequence[Mapping[str, Any]]) -> str:
     turns = sum(row["unfinished"] for row in rows)
-    return f"{turns:,} turn{_s(turns)} never ended, or {_are(turns)} running." if turns else ""
-
-
-def _s(number: int) -> str:
-    return "" if number == 1 else "s"
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
+    return f"{counted(turns, 'turn')} never ended, or {'is' if turns == 1 else 'are'} running." if turns else ""
 
 
 def _plain(title: str, cells: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
@@ -118,7 +110,8 @@ def _html(title: str, cells: Sequence[Sequence[str]], notes: Sequence[str]) -> s
     parts = [f"<div><strong>{_inert(title)}</strong>"]
     if cells:
         head, body = row("th", _HEADS), "".join(row("td", texts) for texts in cells)
-        parts.append(f"<table><thead>{head}</thead><tbody>{body}</tbody></table>")
+        style = "margin:.4em 0;font-variant-numeric:tabular-nums"  # some pages set tables in their middle
+        parts.append(f'<table style="{style}"><thead>{head}</thead><tbody>{body}</tbody></table>')
     parts += [f"<div>{_inert(note)}</div>" for note in notes]
     return "".join([*parts, "</div>"])
 

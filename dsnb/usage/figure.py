@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from dsnb.usage.totals import CURRENCIES
+from dsnb.usage.totals import CURRENCIES, counted
 
 _INK: Final = "#797979"  # as far from white as from #111, a usual dark page: 4.3 to 1 on both
 _ACCENT: Final = "#4d6bfe"
-# From the bottom up: what the prompt took in greys, what the model wrote in blues. The lightness alternates, so that
-# neighbours stay apart for every kind of colour vision.
-_KINDS: Final = {"cache hit": "#a9b0b8", "cache miss": "#66707b", "reasoning": "#94a7ff", "answer": _ACCENT}
+# From the bottom up: what the prompt took in greys, what the model wrote in blues. The lightness alternates, and no two
+# have the same (L* of 78, 44, 66, 50), so that neighbours stay apart for every kind of colour vision.
+_KINDS: Final = {"cache hit": "#bac0c8", "cache miss": "#5f6974", "reasoning": "#8c9ef8", "answer": _ACCENT}
 _BARS: Final = 60  # more are thinner than the eye can tell apart at this size
 _FEW: Final = 8  # turns for which there is room at least: fewer would make walls of bars
 _FIXED: Final[Any] = {"svg.hashsalt": "dsnb", "svg.fonttype": "none"}  # the same picture gives the same file
@@ -48,7 +48,8 @@ def draw(turns: pd.DataFrame, currency: str) -> Figure:
     """Return the picture of a frame of turns; live and emulated calls stand side by side, each with its own axes."""
     sources = [source for source in ("live", "emulator") if (turns["source"] == source).any()]
     with rc_context({"font.size": 9, "text.color": _INK, "axes.labelcolor": _INK}):
-        figure = Picture(figsize=(8 if len(sources) < 2 else 12, 4.4), layout="constrained", facecolor="none")
+        size = (8 if len(sources) < 2 else 12, 4.4 if sources else 1)
+        figure = Picture(figsize=size, layout="constrained", facecolor="none")
         figure.description = _described(turns, sources)
         if not sources:
             figure.text(0.5, 0.5, "Nothing has been logged yet.", ha="center", va="center", color=_INK, size=11)
@@ -58,7 +59,10 @@ def draw(turns: pd.DataFrame, currency: str) -> Figure:
             of_source = turns[turns["source"] == source]
             _draw_tokens(upper, of_source)
             _draw_cost(lower, of_source, currency)
-            upper.set_title(f"{source} · {_count(len(of_source), 'turn')}", loc="left", color=_INK, size=10)
+            tokens = _short(float(sum(kind.sum() for kind in _kinds(of_source))))
+            title = f"{source} · {counted(len(of_source), 'turn')} · {tokens} tokens"
+            upper.set_title(title, loc="left", color=_INK, size=10)
+        figure.align_ylabels()
     return figure
 
 
@@ -78,7 +82,7 @@ def _draw_tokens(axes: Axes, turns: pd.DataFrame) -> None:
         _beside(axes, place, f"{name}  {_short(float(tokens.sum()))}", _INK, 22)
     unknown = int(turns["unknown"].sum())
     if unknown:
-        _beside(axes, len(_KINDS) + 0.5, f"+ {_count(unknown, 'attempt')} of unknown size", _INK, 8)
+        _beside(axes, len(_KINDS) + 0.5, f"+ {counted(unknown, 'attempt')}\nof unknown size", _INK, 8)
     axes.set_ylabel("tokens a turn" if width == 1 else f"tokens in {width:,} turns")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     _bare(axes)
@@ -133,10 +137,6 @@ def _short(number: float) -> str:
     return f"{number:.0f}"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def _described(turns: pd.DataFrame, sources: list[str]) -> str:
-    told = " and ".join(_count(int((turns["source"] == source).sum()), f"{source} turn") for source in sources)
+    told = " and ".join(counted(int((turns["source"] == source).sum()), f"{source} turn") for source in sources)
     return f"<Figure: tokens by kind and growing cost of {told or 'no turns'}>"

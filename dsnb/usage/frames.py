@@ -34,27 +34,27 @@ def turns(connection: sqlite3.Connection) -> pd.DataFrame:
         {
             "turn": ids,
             "time": _instants(turn.numbers["time"]),
-            "run": _category(settings.rows["run"], asked),
-            "notebook": _category(settings.rows["notebook"], asked),
-            "source": _category(results.rows["source"] + settings.rows["source"], either),
-            "provider": _category(results.rows["provider"] + settings.rows["provider"], either),
-            "asked_model": _category(settings.rows["asked_model"], asked),
-            "model": _category(results.rows["model"], ended),
-            "fingerprint": _category(results.rows["fingerprint"], ended),
-            "outcome": _category([*results.rows["outcome"], UNFINISHED], np.where(ended < 0, len(results.ids), ended)),
-            "finish_reason": _category(results.rows["finish_reason"], ended),
-            "error": _category(results.rows["error"], ended),
+            "run": _words(settings.rows["run"], asked),
+            "notebook": _words(settings.rows["notebook"], asked),
+            "source": _words(results.rows["source"] + settings.rows["source"], either),
+            "provider": _words(results.rows["provider"] + settings.rows["provider"], either),
+            "asked_model": _words(settings.rows["asked_model"], asked),
+            "model": _words(results.rows["model"], ended),
+            "fingerprint": _words(results.rows["fingerprint"], ended),
+            "outcome": _words([*results.rows["outcome"], UNFINISHED], np.where(ended < 0, len(results.ids), ended)),
+            "finish_reason": _words(results.rows["finish_reason"], ended),
+            "error": _words(results.rows["error"], ended),
             "status": _whole(_looked_up(results.rows["status"], tries.put(tried))),
             "streamed": _flags(settings.rows["streamed"], asked),
             "thinking": _flags(settings.rows["thinking"], asked),
-            "effort": _category(settings.rows["effort"], asked),
+            "effort": _words(settings.rows["effort"], asked),
             "messages": _whole(turn.numbers["messages"]),
             "attempts": tries.count(),
             "unknown": tries.count(_unknown(attempt.numbers, results, tried)),
             **{name: _whole(tries.sum(attempt.numbers[name])) for name in TOKENS},
             **{name: _scaled(ends.put(end[name]), name) for name in SECONDS},
             **{name: _scaled(tries.sum(attempt.numbers[name]), name) for name in COST},
-            "price_period": _category(results.rows["price_period"], ended),
+            "price_period": _words(results.rows["price_period"], ended),
             "peak": _flags(results.rows["peak"], ended),
             "prompt_hash": _text(turn.texts["prompt_hash"]),
         },
@@ -76,22 +76,22 @@ def attempts(connection: sqlite3.Connection) -> pd.DataFrame:
             "turn": numbers["turn"],
             "attempt": numbers["attempt"],
             "time": _instants(numbers["time"]),
-            "run": _category(settings.rows["run"], asked),
-            "notebook": _category(settings.rows["notebook"], asked),
-            "source": _category(results.rows["source"], tried),
-            "provider": _category(results.rows["provider"], tried),
-            "asked_model": _category(settings.rows["asked_model"], asked),
-            **{name: _category(results.rows[name], tried) for name in ("model", "fingerprint")},
+            "run": _words(settings.rows["run"], asked),
+            "notebook": _words(settings.rows["notebook"], asked),
+            "source": _words(results.rows["source"], tried),
+            "provider": _words(results.rows["provider"], tried),
+            "asked_model": _words(settings.rows["asked_model"], asked),
+            **{name: _words(results.rows[name], tried) for name in ("model", "fingerprint")},
             "status": _whole(_looked_up(results.rows["status"], tried)),
-            **{name: _category(results.rows[name], tried) for name in ("outcome", "finish_reason", "error")},
+            **{name: _words(results.rows[name], tried) for name in ("outcome", "finish_reason", "error")},
             "streamed": _flags(settings.rows["streamed"], asked),
             "thinking": _flags(settings.rows["thinking"], asked),
-            "effort": _category(settings.rows["effort"], asked),
+            "effort": _words(settings.rows["effort"], asked),
             "messages": _whole(_taken(turn.numbers["messages"], of_turn)),
             "unknown": _unknown(numbers, results, tried),
             **{name: _whole(numbers[name]) for name in TOKENS},
             **{name: _scaled(numbers[name], name) for name in (*SECONDS, *COST)},
-            "price_period": _category(results.rows["price_period"], tried),
+            "price_period": _words(results.rows["price_period"], tried),
             "peak": _flags(results.rows["peak"], tried),
             "created": _whole(numbers["created"]),
             "prompt_hash": _text(_taken(turn.texts["prompt_hash"], of_turn)),
@@ -162,12 +162,9 @@ def _looked_up(values: Sequence[int | None], where: Numbers) -> Numbers:
     return np.array([-1 if value is None else value for value in (*values, None)], dtype=np.int64)[where]
 
 
-def _category(values: Sequence[str | None], where: Numbers) -> Any:
-    """Return a column of few different texts, from where each row's stands among them."""
-    names = sorted({value for value in values if value is not None})
-    codes = {name: code for code, name in enumerate(names)}
-    found = np.array([codes.get(value or "", -1) for value in (*values, None)])
-    return pd.Categorical.from_codes(found[where], categories=pd.Index(names, dtype=object))
+def _words(values: Sequence[str | None], where: Numbers) -> Any:
+    """Return a column of few different texts, from where each row's stands among them (-1: nowhere)."""
+    return pd.array([value or None for value in (*values, None)], dtype=pd.StringDtype("python")).take(where)
 
 
 def _flags(values: Sequence[int | None], where: Numbers) -> pd.arrays.BooleanArray:

@@ -23,7 +23,7 @@ from dsnb.usage.card import card
 from dsnb.usage.ledger import Ledger, warn
 from dsnb.usage.location import notebook
 from dsnb.usage.responses import read
-from dsnb.usage.totals import Amount
+from dsnb.usage.totals import Amount, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -193,7 +193,7 @@ class UsageLog:
 
     def __repr__(self) -> str:
         turns, attempts, found = self._ledger.read(_sizes)
-        return f"<UsageLog {self._place()} · {_many(turns, 'turn')} · {_many(attempts, 'attempt')}{found}>"
+        return f"<UsageLog {self._place()} · {counted(turns, 'turn')} · {counted(attempts, 'attempt')}{found}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         labels = totals.group("asked_model")
@@ -225,7 +225,3 @@ def _sizes(connection: Any) -> tuple[int, int, str]:
     ((attempts,),) = connection.execute("SELECT count(*) FROM attempts")
     found = totals.sources(connection)
     return turns, attempts, f" · {' and '.join(found)}" if found else ""
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -34,9 +34,6 @@ ATTEMPT_LINES: Final = {
 }
 END_LINES: Final = {"line": ("turn", "result", *SECONDS)}
 
-REFUSED: Final = "status >= 400"  # an error answer is not billed, so nothing about it is unknown
-UNKNOWN: Final = "prompt_tokens IS NULL OR completion_tokens IS NULL"
-
 # in the text of a row times are whole microseconds and costs whole millionths of a millionth
 SCALES: Final = dict.fromkeys(("time", *SECONDS), 10**6) | dict.fromkeys(COST, 10**12)
 _NUMBERS: Final = {1: "ifnull({}, -1)"} | {

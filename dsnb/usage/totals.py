@@ -44,8 +44,7 @@ class Amount(Decimal):
 
     def __repr__(self) -> str:
         unknown = f", {self.unknown} of them unknown" if self.unknown else ""
-        attempts = f"{self.attempts:,} attempt{'' if self.attempts == 1 else 's'}"
-        return f"<{CURRENCIES[self.currency]}{self:f} for {attempts}{unknown}>"
+        return f"<{CURRENCIES[self.currency]}{self:f} for {counted(self.attempts, 'attempt')}{unknown}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.currency, self.attempts, self.unknown)
@@ -65,6 +64,11 @@ class Totals:
     rows: list[tuple[Any, ...]]
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number with the name of what it counts, as in ``1 turn`` and ``1,200 turns``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def group(by: str | Sequence[str]) -> tuple[str, ...]:
     """Return the labels to group by, ``source`` first; raise DsnbError for what is none."""
     names = [by] if isinstance(by, str) else list(by)
@@ -78,7 +82,6 @@ def totals(connection: sqlite3.Connection, labels: Sequence[str]) -> Totals:
     """Return the sums for each combination of labels that occurs; what is not known at all is None."""
     # of those attempts only whose hits and misses are both known
     hits = "sum(CASE WHEN cache_miss_tokens IS NOT NULL THEN cache_hit_tokens END)"
-    money = [f"sum(CAST({name} AS REAL))" for name in COST]
     sums = (
         "count(DISTINCT turn)",
         "count(DISTINCT CASE WHEN NOT finished THEN turn END)",
@@ -87,7 +90,7 @@ def totals(connection: sqlite3.Connection, labels: Sequence[str]) -> Totals:
         f"sum({_BILLABLE} AND cost_usd IS NULL AND cost_cny IS NULL)",
         *(f"sum({name})" for name in TOKENS),
         f"1.0 * {hits} / nullif(sum(cache_hit_tokens + cache_miss_tokens), 0)",
-        *money,
+        *(f"sum(CAST({name} AS REAL))" for name in COST),
         "sum(total)",
     )
     groups = [f"date(time, 'unixepoch') AS {name}" if name == "day" else name for name in labels]
