@@ -36,6 +36,7 @@ def read(text: str, adapter: TypeAdapter[Any], *, empty: bool) -> Any:
 def _check(text: str) -> None:
     try:
         found = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+        halved = "\\u" in text and _has_half(found)
     except json.JSONDecodeError as error:
         cut = text.strip() and (error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"))
         seems = ", as if cut off" if cut else ""
@@ -46,7 +47,7 @@ def _check(text: str) -> None:
         raise BadArguments(f"The arguments hold a number that is too long: {clean(str(error), 100)}.") from None
     if not isinstance(found, dict):
         raise BadArguments(f"The arguments are {_article(found)}, not an object.")
-    if "\\u" in text and _has_half(found):
+    if halved:
         raise BadArguments(
             "The arguments hold half a character (a lone \\ud800 to \\udfff). Write the character itself."
         )

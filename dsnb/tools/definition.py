@@ -70,7 +70,7 @@ class Tool(Generic[_P, _R]):
         function: Schema = {"name": self.name}
         if self.description:
             function["description"] = self.description
-        function["parameters"] = self.parameters
+        function["parameters"] = copy.deepcopy(self.parameters)
         if self.strict:
             function["strict"] = True
         return {"type": "function", "function": function}

@@ -18,16 +18,25 @@ _BARE: Final = re.compile(
 )
 
 
+class NoJson(TypeError):
+    """Report a result that cannot be told; the message is for the model, which may think that nothing was done."""
+
+
 def told(value: Any) -> str:
     """Return what a tool gave as the text of its message: a text as it is, anything else as JSON.
 
-    Knows what pydantic knows, and the scalars, arrays and tables of numpy and pandas. Raises TypeError for what has
-    no JSON, and whatever the value's own code raises.
+    Knows what pydantic knows, and the scalars, arrays and tables of numpy and pandas. Raises NoJson for anything else.
     """
     if isinstance(value, str):
         return well_formed(value)
-    plain = to_jsonable_python(value, fallback=_simpler)
-    return well_formed(json.dumps(plain, ensure_ascii=False))  # NaN stays NaN: a model knows what that is
+    try:
+        text = json.dumps(to_jsonable_python(value, fallback=_simpler), ensure_ascii=False)
+    except Exception as error:  # the value's own code may be at work here
+        raise NoJson(
+            f"The tool did its work, but gave a {type(value).__name__} that cannot be told as JSON. "
+            "It has to return a text, number, list, dict, dataclass or pydantic model."
+        ) from error
+    return well_formed(text)  # NaN stays NaN: a model knows what that is
 
 
 def failure(words: str) -> str:
@@ -37,6 +46,8 @@ def failure(words: str) -> str:
 
 def excuse(error: BaseException) -> str:
     """Say what a tool raised: the type and the message, without traceback, paths of this machine and keys."""
+    if isinstance(error, NoJson):
+        return str(error)
     try:
         words = str(error)
     except Exception:  # an exception may fail at this too
@@ -59,7 +70,4 @@ def _simpler(value: Any) -> Any:
     for method in ("to_dict", "tolist"):
         if callable(convert := getattr(value, method, None)) and not isinstance(value, type):
             return convert()
-    kind = type(value).__name__
-    raise TypeError(
-        f"it gave a {kind}, which is no JSON: return a text, number, list, dict, dataclass or pydantic model"
-    )
+    raise TypeError(type(value).__name__)

@@ -55,6 +55,7 @@ def answer(arguments: str, name: str = "order") -> str:
         ('{"symbol": "DS", "count": %s}' % ("9" * 5000), "a number that is too long"),
         ('{"symbol": "\\ud83d", "count": 3}', "half a character"),
         ('{"symbol": "DS", "count": ' + "[" * 100_000, "nested too deeply"),
+        ('{"symbol": "\\u00e9", "count": ' + "[" * 900 + "]" * 900 + "}", ""),
         ('{"symbol": "DS", "count": ' + "[" * 300 + "]" * 300 + "}", "recursion limit"),
         ('{"symbol": "DS"}', "`count`: Field required"),
         ('{"symbol": "DS", "count": "many"}', "`count`: Input should be a valid integer"),

@@ -6,6 +6,8 @@ import enum
 import functools
 import inspect
 import json
+import sys
+import typing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -163,6 +165,16 @@ def test_hints_for_type_checkers_only_are_named():
     def f(amount: Decimal): ...
 
     with pytest.raises(RequestError, match=r"`amount: Decimal` of f cannot be read: name 'Decimal' is not defined"):
+        tool(f)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="pydantic takes both there")
+def test_a_typed_dict_that_pydantic_cannot_read_says_which_it_can():
+    Song = typing.TypedDict("Song", {"title": str})  # noqa: UP013 — for `typing.`
+
+    def f(song: Song): ...
+
+    with pytest.raises(RequestError, match=r"`song: .*Song` out of JSON \(Please use `typing_extensions.TypedDict`"):
         tool(f)
 
 
