@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dsnb.client.endpoint import Provider
     from dsnb.client.events import Event
     from dsnb.client.reply import Reply
+    from dsnb.client.retry import Retry
     from dsnb.client.timeouts import Timeouts
     from dsnb.connection import connect
     from dsnb.conversation import Conversation
@@ -29,16 +30,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Conversation",
     "DsnbError",
     "Emulator",
     "Event",
     "Provider",
     "Reply",
+    "Retry",
     "Session",
     "Timeouts",
     "UsageLog",
     "connect",
     "render",
+    "tool",
 ]
 
 _HOMES = {
@@ -48,6 +52,7 @@ _HOMES = {
     "Event": "dsnb.client.events",
     "Provider": "dsnb.client.endpoint",
     "Reply": "dsnb.client.reply",
+    "Retry": "dsnb.client.retry",
     "Session": "dsnb.session",
     "Timeouts": "dsnb.client.timeouts",
     "UsageLog": "dsnb.usage",

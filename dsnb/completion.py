@@ -33,7 +33,14 @@ class Completion:
         self._lint = lint
 
     def exchange(
-        self, _added: Messages, endpoint: Endpoint, contract: Contract, timeouts: Timeouts, *, spent: float = 0.0
+        self,
+        added: Messages,
+        endpoint: Endpoint,
+        contract: Contract,
+        timeouts: Timeouts,
+        *,
+        spent: float = 0.0,
+        **_: Any,
     ) -> Exchange:
         """Return the request, ready to send; raise RequestRejected or UnknownModel where the contract forbids it."""
         refuse_elsewhere(endpoint, "Fill-in-the-middle completion")

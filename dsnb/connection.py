@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import sys
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from dsnb.contract import at
 from dsnb.errors import ConfigurationError, MissingKey
 
 if TYPE_CHECKING:
+    from dsnb.client.retry import Retry
     from dsnb.client.transport import AsyncClient, SyncClient
     from dsnb.emulator import Emulator
     from dsnb.session import Session
@@ -37,6 +39,8 @@ def connect(
     model: str = "deepseek-flash",
     as_of: datetime | date | str | None = None,
     timeouts: Timeouts | None = None,
+    retry: Retry | None = None,
+    fallback: Sequence[str | Provider] = (),
     usage: UsageLog | str | os.PathLike[str] | None = None,
     http_client: SyncClient | AsyncClient | None = None,
     quiet: bool = False,
@@ -47,9 +51,11 @@ def connect(
     api.deepseek.com. The key is ``api_key``, else ``DEEPSEEK_API_KEY`` from the environment or a ``.env`` file; it
     is sent to DeepSeek only, so another host needs its own. ``DSNB_OFFLINE=1`` keeps every call on this machine,
     ``DSNB_OFFLINE=0`` forbids the emulator. ``as_of`` is the date whose contract holds (default now; offline, the
-    emulator's). ``usage`` is the ledger, or the path of one: by default ``usage.sqlite`` in the folder that
-    ``DSNB_DATA`` names, else in ``data/`` of a checkout or the user's data folder; what an emulator answers is kept in
-    memory. ``http_client`` is a Client or AsyncClient of httpx2 or httpx. ``quiet`` leaves the line out.
+    emulator's). ``retry`` says how much is done for a turn that fails. ``fallback`` are the endpoints to ask when
+    this one is of no use, in their order, each with a key of its own. ``usage`` is the ledger, or the path of one: by
+    default ``usage.sqlite`` in the folder that ``DSNB_DATA`` names, else in ``data/`` of a checkout or the user's
+    data folder; what an emulator answers is kept in memory. ``http_client`` is a Client or AsyncClient of httpx2 or
+    httpx. ``quiet`` leaves the line out.
 
     Raises MissingKey where a key is needed and there is none, and ConfigurationError where the set-up contradicts
     itself.
@@ -66,6 +72,8 @@ def connect(
         timeouts=timeouts or Timeouts(),
         as_of=instant,
         http_client=http_client,
+        retry=retry,
+        fallback=[Endpoint(other, _key_for(other, None)) for other in map(_other, fallback)],
         emulator=emulator if base_url is None else None,
         usage=_ledger(usage, source="live" if emulator is None else "emulator"),
     )
@@ -73,6 +81,16 @@ def connect(
         # where a notebook shows it among the results, and elsewhere out of the way of a program's output
         print(_announcement(session), file=sys.stdout if hasattr(builtins, "__IPYTHON__") else sys.stderr)
     return session
+
+
+def _other(place: str | Provider) -> Provider:
+    """Return a provider of the chain; raise ConfigurationError where it may not be asked."""
+    provider = place if isinstance(place, Provider) else _named(place)
+    if _mode() == "offline" and not _local(provider):
+        raise ConfigurationError(
+            f"{OFFLINE_VARIABLE}=1 keeps every call on this machine, but fallback names {provider.name}."
+        )
+    return provider
 
 
 def _ledger(usage: UsageLog | str | os.PathLike[str] | None, *, source: str) -> UsageLog:
@@ -110,20 +128,28 @@ def _destination(
 
         emulator = Emulator(as_of).start()
         return _emulated(emulator.base_url), emulator
-    provider = base_url if isinstance(base_url, Provider) else provider_for(base_url)
+    provider = base_url if isinstance(base_url, Provider) else _named(base_url)
     if mode == "offline" and not _local(provider):
         raise ConfigurationError(
             f"{OFFLINE_VARIABLE}=1 keeps every call on this machine, but base_url names "
             f"{urlsplit(provider.base_url).hostname}. "
             f"Leave base_url out to use the emulator, or unset {OFFLINE_VARIABLE}."
         )
-    if isinstance(base_url, str) and _local(provider):
-        from dsnb.emulator import running
+    return provider, _running(provider)
 
-        emulator_there = running(base_url)
-        if emulator_there is not None:
-            return _emulated(base_url), emulator_there
-    return provider, None
+
+def _named(base_url: str) -> Provider:
+    """Return the provider at a URL; an emulator of this process is known by it."""
+    provider = provider_for(base_url)
+    return _emulated(base_url) if _running(provider) else provider
+
+
+def _running(provider: Provider) -> Emulator | None:
+    if not _local(provider):
+        return None
+    from dsnb.emulator import running
+
+    return running(provider.base_url)
 
 
 def _emulated(base_url: str) -> Provider:

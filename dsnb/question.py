@@ -13,7 +13,8 @@ from dsnb.client.exchange import Exchange
 from dsnb.client.lint import billed, current_model, examine, judge, without_idle_thinking
 from dsnb.client.output_format import JsonOutput
 from dsnb.client.pricing import price_of
-from dsnb.client.request import Messages, Request, build, messages_of
+from dsnb.client.reply import Reply
+from dsnb.client.request import Messages, Request, build, continued, messages_of
 from dsnb.client.timeouts import Timeouts
 from dsnb.completion import refuse_elsewhere
 from dsnb.contract import Contract, Finding
@@ -67,14 +68,25 @@ class Question:
         self._current: tuple[str, bool | None] | None = None
 
     def exchange(
-        self, added: Messages, endpoint: Endpoint, contract: Contract, timeouts: Timeouts, *, spent: float = 0.0
+        self,
+        added: Messages,
+        endpoint: Endpoint,
+        contract: Contract,
+        timeouts: Timeouts,
+        *,
+        spent: float = 0.0,
+        begun: Reply | None = None,
+        max_tokens: int | None = None,
     ) -> Exchange:
         """Return the next request of the turn, ready to send.
 
         ``added`` are the messages that the turn has added so far, ``spent`` the seconds of its deadline that are
-        gone. Raises RequestRejected or UnknownModel where the contract forbids the request.
+        gone. ``begun`` is an answer that was cut, and that the request is to go on with, within ``max_tokens``. Raises
+        RequestRejected or UnknownModel where the contract forbids the request.
         """
         request, notes = self._made(added, endpoint, contract)
+        if begun is not None:
+            request = continued(request, begun, max_tokens)
         held = endpoint.provider.contract
         if held and self._lint:
             notes += examine(request, contract)

@@ -13,8 +13,10 @@ from dsnb import display
 from dsnb.client.account import Balance, ModelCard, balance, models
 from dsnb.client.endpoint import Endpoint
 from dsnb.client.events import Event
+from dsnb.client.gate import Gate, gate
 from dsnb.client.reply import Reply
 from dsnb.client.request import Messages
+from dsnb.client.retry import Retry
 from dsnb.client.timeouts import Timeouts
 from dsnb.client.transport import AsyncClient, SyncClient, Transport
 from dsnb.completion import Completion
@@ -48,6 +50,8 @@ class Session:
         as_of: datetime | None = None,
         http_client: SyncClient | AsyncClient | None = None,
         usage: UsageLog,
+        retry: Retry | None = None,
+        fallback: Sequence[Endpoint] = (),
         emulator: Emulator | None = None,
     ) -> None:
         self.endpoint = endpoint
@@ -57,7 +61,11 @@ class Session:
         self.usage = usage
         self.last: Reply | None = None
         self._as_of = as_of
-        self._transport = Transport(endpoint, timeouts, http_client)
+        self.retry = retry or Retry()
+        self.endpoints = (endpoint, *fallback)
+        self._transports = {each: Transport(each, timeouts, http_client) for each in self.endpoints}
+        self._transport = self._transports[endpoint]
+        self._gates: dict[tuple[str, str], Gate] = {}  # held, since gates live as long as somebody uses them
 
     @property
     def openai(self) -> OpenAI:
@@ -142,6 +150,17 @@ class Session:
         """
         return Conversation(self, system=system, tools=tools, **options)
 
+    def gate(self, endpoint: Endpoint | None = None, model: str | None = None) -> Gate:
+        """Return the gate through which requests to a model pass: how many are under way, and whether it is shut.
+
+        All sessions of the process that ask the same model at the same endpoint share it.
+        """
+        url, name, retry = (endpoint or self.endpoint).base_url, model or self.model, self.retry
+        if (url, name) not in self._gates:
+            settings = {"failures": retry.failures, "probe": retry.probe, "longest": retry.longest_probe}
+            self._gates[url, name] = gate(url, name, **settings)
+        return self._gates[url, name]
+
     def balance(self) -> Balance:
         """Return the account's balance (GET /user/balance, a free call)."""
         return balance(self._transport)
@@ -152,14 +171,16 @@ class Session:
 
     def close(self) -> None:
         """Close the connections, and the emulator where `connect` started one."""
-        self._transport.close()
+        for transport in self._transports.values():
+            transport.close()
         if self.emulator is not None:
             self.emulator.close()
         self.usage.close()
 
     async def aclose(self) -> None:
         """Close the async connections too."""
-        await self._transport.aclose()
+        for transport in self._transports.values():
+            await transport.aclose()
         self.close()
 
     def __enter__(self) -> Self:
@@ -205,7 +226,7 @@ class Session:
         try:
             with closing(turn.course()) as course:
                 for step in course:
-                    yield from step.run(self._transport)
+                    yield from step.run(self._transports.__getitem__)
         finally:
             self.last = turn.reply
         yield turn.end()
@@ -214,7 +235,7 @@ class Session:
         try:
             with closing(turn.course()) as course:
                 for step in course:
-                    async with aclosing(step.arun(self._transport)) as events:
+                    async with aclosing(step.arun(self._transports.__getitem__)) as events:
                         async for event in events:
                             yield event
         finally:
@@ -254,9 +275,11 @@ class Session:
         """Make a turn, held against the contract and ready to run."""
         return Turn(
             question,
-            self.endpoint,
+            self.endpoints,
             self.contract,
             self.timeouts,
+            gates=self.gate,
+            retry=self.retry,
             source=self._source,
             sink=self.usage,
             keep=keep,

@@ -9,28 +9,29 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, Protocol
 from uuid import uuid4
 
+from dsnb.attempts import Attempts, Gates
 from dsnb.client import records
 from dsnb.client.endpoint import Endpoint
 from dsnb.client.events import Event
 from dsnb.client.exchange import Exchange
-from dsnb.client.output_format import Blanks, JsonOutput
+from dsnb.client.output_format import JsonOutput
 from dsnb.client.reply import CUT, Reply
 from dsnb.client.request import Messages
+from dsnb.client.retry import Retry
 from dsnb.client.rounds import joined
 from dsnb.client.timeouts import Timeouts
 from dsnb.client.tool_call import ToolCall
-from dsnb.client.transport import Transport
 from dsnb.contract import Contract
 from dsnb.contract.finding import noticed
 from dsnb.contract.settings import settings
 from dsnb.errors import DeadlineExceeded, DsnbError, InvalidOutput, UnknownModel
+from dsnb.steps import Calling, Step
 from dsnb.tools import Toolbox
 
 
@@ -50,19 +51,17 @@ class Asking(Protocol):
         """How many requests the turn may take."""
 
     def exchange(
-        self, added: Messages, endpoint: Endpoint, contract: Contract, timeouts: Timeouts, *, spent: float = 0.0
+        self,
+        added: Messages,
+        endpoint: Endpoint,
+        contract: Contract,
+        timeouts: Timeouts,
+        *,
+        spent: float = 0.0,
+        begun: Reply | None = None,
+        max_tokens: int | None = None,
     ) -> Exchange:
-        """Return the next request of the turn."""
-
-
-class Step(Protocol):
-    """Something that has to be done before a turn can go on; it tells events while it is done."""
-
-    def run(self, transport: Transport) -> Iterator[Event]:
-        """Do it in this thread."""
-
-    def arun(self, transport: Transport) -> AsyncGenerator[Event]:
-        """Do it in the running event loop."""
+        """Return the next request of the turn; ``begun`` is an answer that was cut, and is to be gone on with."""
 
 
 class Turn:
@@ -70,34 +69,37 @@ class Turn:
 
     ``reply`` is what there is of it so far, ``error`` why there is no more; ``request`` is the first that is sent.
     Making a turn holds the request against the contract, and raises what that raises; nothing is sent before the
-    course is driven. ``sink`` keeps account of it, and ``keep`` is given what it came to, whole or not.
+    course is driven. ``endpoints`` are asked in their order, ``sink`` keeps account of it, and ``keep`` is given what
+    it came to, whole or not.
     """
 
     def __init__(
         self,
         question: Asking,
-        endpoint: Endpoint,
+        endpoints: Sequence[Endpoint],
         contract: Contract,
         timeouts: Timeouts,
         *,
+        gates: Gates,
+        retry: Retry,
         source: str,
         sink: records.Sink | None = None,
         keep: Callable[[Reply], None] | None = None,
     ) -> None:
         self._question = question
-        self._target = (endpoint, contract, timeouts)
+        self._contract, self._timeouts = contract, timeouts
         self._sink = sink or _NOBODY
         self._keep = keep
         self._began = time.monotonic()
-        self._exchange = question.exchange((), *self._target)
+        self._exchange = question.exchange((), endpoints[0], contract, timeouts)
         self._rounds: list[Reply] = []
         self._starts: list[float] = []
         self._calling: Sequence[ToolCall] = ()
-        self._endless = False
         self.request = self._exchange.request
         self.reply = self._exchange.reply
         self.error: DsnbError | None = None
         self.record = _record(self._exchange, contract, source)
+        self._attempts = Attempts(endpoints, gates, retry, self.record, self._sink)
 
     def course(self) -> Generator[Step]:
         """Yield what is to be done, step by step; keep account of it, however it ends."""
@@ -111,7 +113,8 @@ class Turn:
         finally:
             for call in self._calling:
                 call.refuse("The turn was interrupted before this tool had ended.")
-            self.reply = joined(self._rounds, self._starts, self._spent) if self._rounds else self.reply
+            if self._rounds:
+                self.reply = joined(self._rounds, self._starts, self._spent)
             if interrupted:
                 self.reply.outcome = "interrupted"
             self._sink.ended(self.record, self.reply, self.error)
@@ -122,7 +125,7 @@ class Turn:
         """Return the last event, with the finished reply, or raise the error that carries it."""
         if self.error is not None:
             self.error.reply = self.reply
-            self.error.attempts = self.reply.attempts
+            self.error.attempts = self._attempts.number
             raise self.error
         return Event("end", reply=self.reply)
 
@@ -135,7 +138,7 @@ class Turn:
         added: list[dict[str, Any]] = []
         asked_again = False
         for number in count(1):
-            yield from self._send()
+            yield from self._round(added)
             reply, last = self.reply, number == question.max_rounds
             if self.error is not None:
                 return
@@ -144,7 +147,7 @@ class Turn:
                 added += reply.messages
                 if last:
                     return
-            elif question.output is not None and not reply.tool_calls and (self._endless or reply.outcome not in CUT):
+            elif question.output is not None and not reply.tool_calls and self._is_over:
                 correction = self._read(question.output, reply)
                 if not correction or asked_again or last:
                     return
@@ -152,27 +155,46 @@ class Turn:
                 self.error, asked_again = None, True
             else:
                 return
-            if self._exchange.watch.remaining <= 0:
+            if self._left <= 0:
                 raise DeadlineExceeded(
                     "The turn's deadline ran out while its tools were running. Give the turn longer with deadline=...."
                 )
-            self._exchange = question.exchange(added, *self._target, spent=self._spent)
+            self._exchange = self._compose(added, self._attempts.endpoint)
 
-    def _send(self) -> Iterator[Step]:
-        """Have the next request sent, and account for it."""
-        exchange = self._exchange
-        self.reply = exchange.reply
-        self._rounds.append(exchange.reply)
+    def _round(self, added: Messages) -> Iterator[Step]:
+        """Have one request sent, as often as it takes."""
+        self._rounds.append(self._exchange.reply)
         self._starts.append(self._spent)
-        started = time.time()
-        step = Sending(exchange, self._rounds[:-1], None if self._question.output is None else Blanks())
+        attempts = self._attempts
+        json = self._question.output is not None
         try:
-            yield step
+            yield from attempts.course(self._exchange, partial(self._compose, added), self._rounds[:-1], json=json)
         finally:
-            number = len(self._rounds)
-            attempt = records.Attempt(self.record, number, started, exchange.status, exchange.reply, exchange.error)
-            self._sink.attempted(attempt)
-        self.error, self._endless = exchange.error, step.endless
+            self.reply = self._rounds[-1] = attempts.reply
+            self.error = attempts.error
+
+    def _compose(
+        self, added: Messages, endpoint: Endpoint, begun: Reply | None = None, max_tokens: int | None = None
+    ) -> Exchange:
+        going_on = {} if begun is None else {"begun": begun, "max_tokens": max_tokens}
+        return self._question.exchange(
+            added,
+            endpoint,
+            self._contract,
+            self._timeouts,
+            spent=self._spent,
+            **going_on,  # type: ignore[arg-type]
+        )
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the model is done, or would never have been."""
+        return self._attempts.endless or self.reply.outcome not in CUT
+
+    @property
+    def _left(self) -> float:
+        """The seconds until the deadline."""
+        return self._exchange.watch.remaining
 
     def _call(self, reply: Reply, *, last: bool) -> Iterator[Step]:
         """Have the tools run that a reply calls; at the last round say why they are not."""
@@ -184,7 +206,7 @@ class Turn:
             return
         self._calling = reply.tool_calls
         whole = reply.outcome != "length"  # cut off in the middle of a call
-        yield Calling(self._question.toolbox, reply.tool_calls, whole, self._exchange.watch.remaining)
+        yield Calling(self._question.toolbox, reply.tool_calls, whole, self._left)
         self._calling = ()
 
     def _read(self, output: JsonOutput, reply: Reply) -> list[dict[str, Any]]:
@@ -195,67 +217,6 @@ class Turn:
             self.error = error
             return output.correction(reply, error)
         return []
-
-
-@dataclass(slots=True)
-class Sending:
-    """Send a request; what it says begins a new paragraph where ``earlier`` rounds have spoken.
-
-    Where JSON is asked for, ``blanks`` watches for white space without end; the stream is then ended (``endless``).
-    """
-
-    exchange: Exchange
-    earlier: Sequence[Reply] = ()
-    blanks: Blanks | None = None
-    endless: bool = False
-
-    def run(self, transport: Transport) -> Iterator[Event]:
-        """Do it in this thread."""
-        silent = self._silent()
-        for event in transport.run(self.exchange):
-            yield from self._told(event, silent)
-
-    async def arun(self, transport: Transport) -> AsyncGenerator[Event]:
-        """Do it in the running event loop."""
-        silent = self._silent()
-        async with aclosing(transport.arun(self.exchange)) as events:
-            async for event in events:
-                for each in self._told(event, silent):
-                    yield each
-
-    def _silent(self) -> set[str]:
-        """Return what has been spoken before, but not yet in this round."""
-        return {name for name in ("reasoning", "answer") if any(getattr(reply, name) for reply in self.earlier)}
-
-    def _told(self, event: Event, silent: set[str]) -> Iterator[Event]:
-        if event.type in silent:
-            silent.remove(event.type)
-            yield Event(event.type, "\n\n")
-        yield event
-        if event.type == "answer" and self.blanks is not None and self.blanks.feed(event.text):
-            self.endless = True
-            self.exchange.stop()
-
-
-@dataclass(frozen=True, slots=True)
-class Calling:
-    """Run the tools that a reply calls; ``whole`` is False where the reply was cut off."""
-
-    toolbox: Toolbox
-    calls: Sequence[ToolCall]
-    whole: bool
-    seconds: float
-
-    def run(self, _transport: Transport) -> Iterator[Event]:
-        """Do it in this thread and others."""
-        for call in self.toolbox.run(self.calls, complete=self.whole, seconds=self.seconds):
-            yield Event("tool", tool=call)
-
-    async def arun(self, _transport: Transport) -> AsyncGenerator[Event]:
-        """Do it in the running event loop."""
-        async with aclosing(self.toolbox.arun(self.calls, complete=self.whole, seconds=self.seconds)) as done:
-            async for call in done:
-                yield Event("tool", tool=call)
 
 
 class _Nobody:

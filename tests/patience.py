@@ -1,3 +1,3 @@
 """How long a test waits before it calls something hung; speed is measured by `make bench`, never here."""
 
-PATIENCE = 20.0  # seconds
+PATIENCE = 60.0  # seconds: eight processes that import pandas on two busy cores have taken 25

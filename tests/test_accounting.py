@@ -9,6 +9,7 @@ import pytest
 
 import dsnb
 from dsnb import errors
+from tests.once import ONCE
 from tests.test_connection import KEY, parts
 
 
@@ -20,7 +21,7 @@ def emulator():
 
 @pytest.fixture
 def ds(emulator):
-    with dsnb.connect(emulator.base_url, quiet=True) as ds:
+    with dsnb.connect(emulator.base_url, retry=ONCE, quiet=True) as ds:
         yield ds
 
 

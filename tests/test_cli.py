@@ -12,6 +12,7 @@ import pytest
 import dsnb
 from dsnb import lab
 from dsnb.cli import main
+from tests.once import ONCE
 from tests.patience import PATIENCE
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(dsnb.__file__).parents[1])}
@@ -34,7 +35,7 @@ def emulate(*options):
 
 def test_emulate_serves_until_it_is_told_to_stop():
     with emulate("--as-of", "2026-02-15", "--pace", "0", "--faults", "503", "ok") as (url, process):
-        with dsnb.connect(url, "any", as_of="2026-02-15", model="deepseek-chat") as ds:
+        with dsnb.connect(url, "any", as_of="2026-02-15", model="deepseek-chat", retry=ONCE) as ds:
             with pytest.raises(dsnb.errors.ServerFailed):
                 ds.ask("hello")
             reply = ds.ask("hello")

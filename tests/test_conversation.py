@@ -15,6 +15,7 @@ from dsnb.client.reply import Reply
 from dsnb.contract import at
 from dsnb.contract.passback import REASONING
 from dsnb.question import Question
+from tests.once import ONCE
 from tests.recordings import recordings, requires_recordings
 
 
@@ -118,7 +119,7 @@ def test_one_conversation_survives_every_switch_of_model_and_generation():
 
 
 def test_a_turn_that_fails_leaves_no_trace_and_the_next_one_works():
-    with dsnb.Emulator() as emulator, dsnb.connect(emulator.base_url, quiet=True) as ds:
+    with dsnb.Emulator() as emulator, dsnb.connect(emulator.base_url, quiet=True, retry=ONCE) as ds:
         chat = ds.conversation(system="Be brief.", tools=[get_price])
         chat.ask("hello")
         before = deepcopy(chat.messages)
@@ -138,7 +139,7 @@ def test_a_turn_that_was_cut_off_leaves_a_history_that_the_api_accepts(fault, pl
     timeouts = dsnb.Timeouts(stall=0.1)
     with (
         dsnb.Emulator(passback="documented") as emulator,
-        dsnb.connect(emulator.base_url, quiet=True, timeouts=timeouts) as ds,
+        dsnb.connect(emulator.base_url, quiet=True, timeouts=timeouts, retry=ONCE) as ds,
     ):
         chat = ds.conversation(tools=[get_price], thinking=thinking)
         chat.ask(QUESTIONS[1])

@@ -7,6 +7,7 @@ import pytest
 
 import dsnb
 from dsnb import errors
+from tests.once import ONCE
 
 WEATHER = {
     "type": "function",
@@ -26,7 +27,7 @@ def emulator():
 @pytest.fixture(params=["sync", "async"])
 def ask(request, emulator):
     """Ask the emulator in one way or the other."""
-    with asyncio.Runner() as runner, dsnb.connect(emulator.base_url) as ds:
+    with asyncio.Runner() as runner, dsnb.connect(emulator.base_url, retry=ONCE) as ds:
 
         def ask(prompt="hello", **options):
             return runner.run(ds.aask(prompt, **options)) if request.param == "async" else ds.ask(prompt, **options)

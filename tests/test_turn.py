@@ -10,6 +10,7 @@ import pytest
 import dsnb
 from dsnb import errors
 from dsnb.emulator.engines import Answer, ToolCall
+from tests.once import ONCE
 from tests.patience import PATIENCE
 
 
@@ -131,7 +132,7 @@ def test_a_call_that_was_cut_off_is_never_executed(both):
 @pytest.mark.parametrize("fault", ["cut@15", "stall@15"])
 def test_a_stream_that_breaks_in_a_call_runs_nothing(both, fault):
     with dsnb.Emulator(engine=scripted(calling("get_price", '{"symbol": "AAPL"}')), faults=[fault]) as emulator:
-        ask, _ = both(emulator, timeouts=dsnb.Timeouts(stall=0.1))
+        ask, _ = both(emulator, timeouts=dsnb.Timeouts(stall=0.1), retry=ONCE)
         reply = ask(tools=[get_price])
         assert reply.outcome in {"truncated", "stalled"}
         assert [call.result for call in reply.tool_calls] == [None] * len(reply.tool_calls)

@@ -30,7 +30,7 @@ class Provider:
     base_url: str
     key_variable: str = KEY_VARIABLE
     dialect: Dialect = OPENAI_COMPATIBLE
-    models: dict[str, str] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict, hash=False)
     contract: bool = False
 
     def __post_init__(self) -> None:

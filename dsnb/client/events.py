@@ -18,6 +18,9 @@ class Event:
 
     ``moved`` marks reasoning that was told as answer before: a host that hides the opening ``<think>`` shows only at
     ``</think>`` that everything so far was reasoning. Whoever shows the answer then starts it anew.
+
+    ``anew`` marks a ``retry`` after a request that had begun to answer, and whose answer is lost: what was told since
+    the last tool ended, or since the turn began, is void and will be told again.
     """
 
     type: str
@@ -25,3 +28,4 @@ class Event:
     tool: ToolCall | None = None
     reply: Reply | None = None
     moved: bool = False
+    anew: bool = False

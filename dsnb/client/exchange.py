@@ -25,9 +25,10 @@ Pricing = Callable[[Reply], Cost | None]
 class Exchange:
     """Follow one request from its sending to its end.
 
-    The transport tells what happens (`opened`, `received`, `refused`, `broke`, `interrupted`) and has it settled;
-    `error` then says why there is no whole reply, and carries what there is of it. ``pricing`` says what a reply
-    costs; without it the cost stays unknown. ``spent`` are the seconds of the deadline that earlier requests took.
+    The transport tells what happens (`began`, `opened`, `received`, `refused`, `broke`, `interrupted`) and has it
+    settled; `error` then says why there is no whole reply, and carries what there is of it. ``pricing`` says what a
+    reply costs; without it the cost stays unknown. ``spent`` are the seconds of the deadline that earlier requests
+    took.
     """
 
     def __init__(
@@ -85,6 +86,11 @@ class Exchange:
         if decoder.tool_calls:
             return "tool"
         return "answer" if self._first_answer is not None else "reasoning"
+
+    def began(self) -> None:
+        """Note that the request is being sent; until then it may have had to wait its turn."""
+        self._started = time.monotonic()
+        self.watch.resume(progress=True)
 
     def opened(self, headers: Mapping[str, str]) -> None:
         """Note that a good answer has begun."""

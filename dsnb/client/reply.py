@@ -53,7 +53,8 @@ class Reply:
 
     ``answer`` is only what the model wrote. Where it went on from a text that was given (prefix and fill-in-the-middle
     completion), ``start`` is that text, ``suffix`` the one that follows, and `text` all of it. ``parsed`` is the value
-    of an answer that was asked for as JSON.
+    of an answer that was asked for as JSON. ``seams`` are the places in the answer (characters from its beginning) at
+    which a stream was cut, and another request went on with it.
     """
 
     answer: str = ""
@@ -78,6 +79,7 @@ class Reply:
     start: str = ""
     suffix: str = ""
     parsed: Any = None
+    seams: tuple[int, ...] = ()
 
     @property
     def text(self) -> str:

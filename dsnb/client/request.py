@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from dsnb.client.reply import Reply
 from dsnb.errors import RequestError
 
 Messages = Sequence[Mapping[str, Any]]
@@ -160,6 +161,19 @@ def build_completion(
         "thinking": {"type": "enabled"} if thinking else None,
     }
     return _request(COMPLETION, body, optional, others, stream=stream)
+
+
+def continued(request: Request, begun: Reply, max_tokens: int | None) -> Request:
+    """Return the request that has an answer gone on with which was cut: what there is of it is the prefix.
+
+    ``max_tokens`` is what is left of the request's own limit, None where it has none.
+    """
+    prefix: dict[str, Any] = {"role": "assistant", "content": begun.start + begun.answer, "prefix": True}
+    if begun.reasoning is not None:
+        prefix["reasoning_content"] = begun.reasoning
+    given = request.body["messages"]
+    body = request.body | {"messages": [*(given[:-1] if request.start else given), prefix]}
+    return Request(BETA_CHAT, body | ({} if max_tokens is None else {"max_tokens": max_tokens}))
 
 
 def messages_of(prompt: str | Messages) -> list[dict[str, Any]]:

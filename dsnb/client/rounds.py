@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from dsnb.client.reply import Reply, Timing
 
@@ -32,6 +33,27 @@ def joined(rounds: Sequence[Reply], begun: Sequence[float], total: float) -> Rep
         attempts=sum(reply.attempts for reply in rounds),
         notes=tuple(notes),
         rounds=tuple(rounds),
+    )
+
+
+def mended(parts: Sequence[Reply], begun: Sequence[float]) -> Reply:
+    """Return the reply whose answer was cut and gone on with: ``parts`` in their order, ``begun`` when each was sent.
+
+    ``seams`` says at which characters of the answer the parts meet.
+    """
+    first, last = parts[0], parts[-1]
+    if len(parts) == 1:
+        return last
+    lengths = list(accumulate(len(part.answer) for part in parts))
+    whole = joined(parts, begun, begun[-1] + last.timing.total)
+    return replace(
+        whole,
+        answer="".join(part.answer for part in parts),
+        reasoning="".join(part.reasoning or "" for part in parts) if first.reasoning is not None else last.reasoning,
+        timing=replace(whole.timing, total=whole.timing.total - begun[0]),
+        start=first.start,
+        seams=tuple(lengths[:-1]),
+        rounds=(),
     )
 
 

@@ -77,6 +77,7 @@ class Transport:
     def run(self, exchange: Exchange) -> Iterator[Event]:
         """Send the request and yield its events; `exchange` then knows how it ended."""
         response: Any = None
+        exchange.began()
         try:
             response = self.openai.post(
                 exchange.request.path,
@@ -107,6 +108,7 @@ class Transport:
     async def arun(self, exchange: Exchange) -> AsyncGenerator[Event]:
         """Do as `run` does, for an event loop."""
         response: Any = None
+        exchange.began()
         try:
             response = await self.async_openai.post(
                 exchange.request.path,

@@ -26,7 +26,7 @@ def queues(connection: Connection) -> None:
 
 def overshoot(script: object, *, use_asyncio: bool) -> float:
     with ScriptedServer(script) as server:
-        ds = dsnb.connect(server.base_url, "any", timeouts=dsnb.Timeouts(stall=LIMIT))
+        ds = dsnb.connect(server.base_url, "any", timeouts=dsnb.Timeouts(stall=LIMIT), retry=dsnb.Retry(attempts=1))
         options = {"deadline": LIMIT} if script is queues else {}
 
         async def asynchronously() -> None:

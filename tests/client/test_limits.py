@@ -11,6 +11,7 @@ import pytest
 
 import dsnb
 from dsnb.errors import ConnectionFailed, DeadlineExceeded
+from tests.once import ONCE
 from tests.patience import PATIENCE
 from tests.servers import DONE, END, HEAD, JSON_HEAD, KEEP_ALIVE, USAGE, ScriptedServer, chunk, delta
 
@@ -55,7 +56,8 @@ def queues_without_stream(connection):
 
 
 def session(server, http_client=None, **limits):
-    return dsnb.connect(server.base_url, api_key="any", timeouts=dsnb.Timeouts(**limits), http_client=http_client)
+    timeouts = dsnb.Timeouts(**limits)
+    return dsnb.connect(server.base_url, api_key="any", timeouts=timeouts, http_client=http_client, retry=ONCE)
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -154,7 +156,7 @@ def test_a_read_timeout_before_the_answer_is_a_failed_connection(ask):
 def test_nobody_there(ask):
     with ScriptedServer(good) as server:
         url = server.base_url
-    error, _ = ask(dsnb.connect(url, api_key="any"))
+    error, _ = ask(dsnb.connect(url, api_key="any", retry=ONCE))
     assert isinstance(error, ConnectionFailed)
     assert url in str(error)
     assert error.phase == "connect"

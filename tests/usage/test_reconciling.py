@@ -1,33 +1,25 @@
 """What the ledger says was used is what the emulator says it billed, attempt for attempt and token for token."""
 
-from datetime import UTC, datetime
-
 from dsnb import connect
-from dsnb.client.records import Attempt
 from dsnb.emulator import Emulator
-from dsnb.errors import DsnbError
 from dsnb.usage import UsageLog
-from tests.usage.calls import turn
+from tests.once import QUICK
 
 FAULTS = ["ok", 503, "cut@3", "ok", "malformed", 429, "eof", "ok", "reset", "empty", "ok"]
 
 
 def test_the_ledger_and_the_emulator_agree(tmp_path) -> None:
     log = UsageLog(tmp_path / "usage.sqlite")
-    with Emulator(faults=list(FAULTS)) as emulator, connect(emulator.base_url, quiet=True) as ds:
-        for number in range(len(FAULTS)):
-            begun = turn(source="emulator", started=datetime.now(UTC).timestamp())
-            log.began(begun)
-            try:
-                reply, error = ds.ask(f"question {number} " + "and more " * 200, stream=number % 3 != 0), None
-            except DsnbError as failed:
-                reply, error = failed.reply, failed
-            status = 200 if error is None else getattr(error, "status", None)
-            log.attempted(Attempt(begun, 1, begun.started, status, reply, error))
-            log.ended(begun, reply, error)
+    with (
+        Emulator(faults=list(FAULTS)) as emulator,
+        connect(emulator.base_url, usage=log, retry=QUICK, quiet=True) as ds,
+    ):
+        while len(emulator.ledger()) < len(FAULTS):
+            number = len(emulator.ledger())
+            assert ds.ask(f"question {number} " + "and more " * 200, stream=number % 3 != 0).outcome == "stop"
         billed = emulator.ledger()
     attempts = log.frame("attempts")
-    assert len(attempts) == len(billed) == len(FAULTS)
+    assert len(attempts) == len(billed) >= len(FAULTS)
     assert (attempts["source"] == "emulator").all()
     told = 0
     for (_, row), bill in zip(attempts.iterrows(), billed, strict=True):
