@@ -6,6 +6,7 @@ import builtins
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -51,11 +52,11 @@ def connect(
     api.deepseek.com. The key is ``api_key``, else ``DEEPSEEK_API_KEY`` from the environment or a ``.env`` file; it
     is sent to DeepSeek only, so another host needs its own. ``DSNB_OFFLINE=1`` keeps every call on this machine,
     ``DSNB_OFFLINE=0`` forbids the emulator. ``as_of`` is the date whose contract holds (default now; offline, the
-    emulator's). ``retry`` says how much is done for a turn that fails. ``fallback`` are the endpoints to ask when
-    this one is of no use, in their order, each with a key of its own. ``usage`` is the ledger, or the path of one: by
-    default ``usage.sqlite`` in the folder that ``DSNB_DATA`` names, else in ``data/`` of a checkout or the user's
-    data folder; what an emulator answers is kept in memory. ``http_client`` is a Client or AsyncClient of httpx2 or
-    httpx. ``quiet`` leaves the line out.
+    emulator's); give that of ``dsnb emulate`` with its URL. ``retry`` says how much is done for a turn that fails.
+    ``fallback`` are the endpoints to ask when this one is of no use, in their order, each with a key of its own.
+    ``usage`` is the ledger, or the path of one: by default ``usage.sqlite`` in the folder that ``DSNB_DATA`` names,
+    else in ``data/`` of a checkout or the user's data folder; what an emulator answers is kept in memory.
+    ``http_client`` is a Client or AsyncClient of httpx2 or httpx. ``quiet`` leaves the line out.
 
     Raises MissingKey where a key is needed and there is none, and ConfigurationError where the set-up contradicts
     itself.
@@ -128,7 +129,7 @@ def _destination(
 
         emulator = Emulator(as_of).start()
         return _emulated(emulator.base_url), emulator
-    provider = base_url if isinstance(base_url, Provider) else _named(base_url)
+    provider = base_url if isinstance(base_url, Provider) else _named(base_url, as_of)
     if mode == "offline" and not _local(provider):
         raise ConfigurationError(
             f"{OFFLINE_VARIABLE}=1 keeps every call on this machine, but base_url names "
@@ -138,10 +139,16 @@ def _destination(
     return provider, _running(provider)
 
 
-def _named(base_url: str) -> Provider:
-    """Return the provider at a URL; an emulator of this process is known by it."""
+def _named(base_url: str, as_of: datetime | date | str | None = None) -> Provider:
+    """Return the provider at a URL.
+
+    On this machine it is an emulator if it runs in this process, or if a date is given: only DeepSeek's contract has
+    one. Any other server here runs models of its own, and may be sent their reasoning.
+    """
     provider = provider_for(base_url)
-    return _emulated(base_url) if _running(provider) else provider
+    if not _local(provider):
+        return provider
+    return _emulated(base_url) if as_of is not None or _running(provider) else replace(provider, passback=True)
 
 
 def _running(provider: Provider) -> Emulator | None:

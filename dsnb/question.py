@@ -109,7 +109,8 @@ class Question:
             request, notes = self._request(added, provider.models.get(self._model, self._model), self._thinking), ()
             if request.beta:
                 refuse_elsewhere(endpoint, "An answer that is begun with start=...")
-            request.body["messages"] = self._kept(request.body["messages"], stripped)
+            if not provider.passback:
+                request.body["messages"] = self._kept(request.body["messages"], stripped)
         if self.output is not None:
             request.body["messages"] = self.output.instructed(request.body["messages"])
         return request, self.toolbox.notes + notes

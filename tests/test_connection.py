@@ -136,6 +136,16 @@ def test_an_emulator_of_this_process_is_known_by_its_address():
     assert emulator.requests()[0]["model"] == "deepseek-chat"
 
 
+def test_an_emulator_elsewhere_is_known_by_the_date_that_is_given():
+    with dsnb.connect("http://127.0.0.1:9", as_of="2025-02-01", quiet=True) as ds:
+        assert (ds.endpoint.provider.name, ds.endpoint.provider.contract) == ("emulator", True)
+        assert "deepseek-chat" in {model.name for model in ds.contract.models}
+    local = dsnb.connect("http://127.0.0.1:9", quiet=True).endpoint.provider
+    assert (local.contract, local.passback) == (False, True)
+    remote = dsnb.connect("https://api.example.com/v1", "key", quiet=True).endpoint.provider
+    assert (remote.contract, remote.passback) == (False, False)
+
+
 def test_a_retired_name_is_mapped_with_one_warning():
     with dsnb.connect() as ds:
         with pytest.warns(

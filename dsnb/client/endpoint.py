@@ -20,7 +20,8 @@ class Provider:
     """Describe an OpenAI-compatible host: where it is, whose key it takes, how it speaks.
 
     ``models`` maps DeepSeek's names to the host's own; a name that is not there passes as it is. ``contract`` says
-    whether the host is held to DeepSeek's contract: then requests are linted and replies are priced by it.
+    whether the host is held to DeepSeek's contract: then requests are linted, histories rendered and replies priced by
+    it. ``passback`` says whether any other host is sent the reasoning of earlier replies, which many refuse.
 
     >>> groq = Provider("groq", "https://api.groq.com/openai/v1", key_variable="GROQ_API_KEY")
     >>> dsnb.connect(groq)
@@ -32,6 +33,7 @@ class Provider:
     dialect: Dialect = OPENAI_COMPATIBLE
     models: dict[str, str] = field(default_factory=dict, hash=False)
     contract: bool = False
+    passback: bool = False
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)
