@@ -8,18 +8,24 @@ ifeq ($(ENV),.venv)
 READY := .venv/.ready
 endif
 
-.PHONY: lab test test-live check bench lock clean
+.PHONY: lab test test-live check bench picture notebooks lock clean
 .DEFAULT_GOAL := test
 
 lab: $(READY)
-	$(BIN)/jupyter lab --notebook-dir notebooks
+	$(BIN)/dsnb lab
 
-test: check  ## offline whatever the environment says; each notebook is compared with its stored outputs
+# offline whatever the environment says; each notebook is compared with its stored outputs; what needs a browser is
+# skipped without chromium (Debian: sudo apt-get install chromium)
+test: check
 	DSNB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 	DSNB_OFFLINE=1 DSNB_RENDER=final $(BIN)/python -m pytest -q -p no:warnings --nbval --nbval-current-env notebooks
 
-test-live: $(READY)  ## asks the real API: needs DEEPSEEK_API_KEY, costs money
+# asks the real API: needs DEEPSEEK_API_KEY and costs money, BUDGET for each notebook at most
+BUDGET ?= 0.10 USD
+test-live: $(READY)
 	DSNB_OFFLINE=0 $(BIN)/dsnb doctor
+	DSNB_OFFLINE=0 DSNB_RENDER=final DSNB_BUDGET="$(BUDGET)" \
+		$(BIN)/python -m pytest -q -p no:warnings --nbval-lax --nbval-current-env notebooks
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -28,6 +34,12 @@ check: $(READY)
 
 bench: $(READY)
 	DSNB_OFFLINE=1 $(BIN)/python -m tests.bench
+
+picture: $(READY)  ## docs/panel-light.png and docs/panel-dark.png, by chromium
+	$(BIN)/python -m tests.display.picture
+
+notebooks: $(READY)  ## runs them all offline and stores what they say; look at the difference before you commit it
+	$(BIN)/python -m tests.storing
 
 # uv installs in seconds what pip installs in a minute; pip only fetches uv
 .venv/.ready: requirements.lock requirements-uv.lock pyproject.toml

@@ -18,6 +18,7 @@ from dsnb.contract import at
 from dsnb.errors import ConfigurationError, MissingKey
 
 if TYPE_CHECKING:
+    from dsnb.client.budget import Budget
     from dsnb.client.retry import Retry
     from dsnb.client.transport import AsyncClient, SyncClient
     from dsnb.emulator import Emulator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from dsnb.usage import UsageLog
 
 OFFLINE_VARIABLE: Final = "DSNB_OFFLINE"
+BUDGET_VARIABLE: Final = "DSNB_BUDGET"
 _MODES: Final = {"": "auto", "1": "offline", "true": "offline", "0": "live", "false": "live"}
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _HOW_TO_SET_A_KEY: Final = (
@@ -43,6 +45,7 @@ def connect(
     retry: Retry | None = None,
     fallback: Sequence[str | Provider] = (),
     usage: UsageLog | str | os.PathLike[str] | None = None,
+    budget: Budget | float | str | None = None,
     http_client: SyncClient | AsyncClient | None = None,
     quiet: bool = False,
 ) -> Session:
@@ -55,8 +58,10 @@ def connect(
     emulator's); give that of ``dsnb emulate`` with its URL. ``retry`` says how much is done for a turn that fails.
     ``fallback`` are the endpoints to ask when this one is of no use, in their order, each with a key of its own.
     ``usage`` is the ledger, or the path of one: by default ``usage.sqlite`` in the folder that ``DSNB_DATA`` names,
-    else in ``data/`` of a checkout or the user's data folder; what an emulator answers is kept in memory.
-    ``http_client`` is a Client or AsyncClient of httpx2 or httpx. ``quiet`` leaves the line out.
+    else in ``data/`` of a checkout or the user's data folder; what an emulator answers is kept in memory. ``budget``
+    is what may be spent, such as ``0.50`` (USD), ``"3 CNY"``, ``"200000 tokens"``, or a Budget that several sessions
+    share; the default is ``DSNB_BUDGET``, else no limit. ``http_client`` is a Client or AsyncClient of httpx2 or
+    httpx. ``quiet`` leaves the line out.
 
     Raises MissingKey where a key is needed and there is none, and ConfigurationError where the set-up contradicts
     itself.
@@ -75,6 +80,7 @@ def connect(
         http_client=http_client,
         retry=retry,
         fallback=[Endpoint(other, _key_for(other, None)) for other in map(_other, fallback)],
+        budget=_budget(budget),
         emulator=emulator if base_url is None else None,
         usage=_ledger(usage, source="live" if emulator is None else "emulator"),
     )
@@ -92,6 +98,15 @@ def _other(place: str | Provider) -> Provider:
             f"{OFFLINE_VARIABLE}=1 keeps every call on this machine, but fallback names {provider.name}."
         )
     return provider
+
+
+def _budget(budget: Budget | float | str | None) -> Budget | None:
+    """Return what may be spent, None without a limit."""
+    from dsnb.client.budget import Budget
+
+    if budget is None:
+        budget = os.environ.get(BUDGET_VARIABLE, "").strip() or None
+    return budget if budget is None or isinstance(budget, Budget) else Budget(budget)
 
 
 def _ledger(usage: UsageLog | str | os.PathLike[str] | None, *, source: str) -> UsageLog:

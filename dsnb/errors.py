@@ -7,7 +7,8 @@ DsnbError                      what happened, and what to do next
 ├── RequestError               the request is wrong: told before sending
 │   ├── UnknownModel           no such model at that date
 │   │   └── RetiredModel       there was one; `.replacement` names what to ask for now
-│   └── RequestRejected        the API would answer with an error; `.findings` name each rule and its mend
+│   ├── RequestRejected        the API would answer with an error; `.findings` name each rule and its mend
+│   └── BudgetSpent            the session's budget has not enough left for it
 ├── ApiError                   the endpoint answered with an error status
 │   ├── InvalidRequest         400, 413, 415, 422: change the request
 │   ├── AuthenticationFailed   401, 403: change the key
@@ -91,6 +92,10 @@ class RequestRejected(RequestError):
     def __init__(self, message: str, *, findings: Sequence[Any]) -> None:
         super().__init__(message)
         self.findings = tuple(findings)
+
+
+class BudgetSpent(RequestError):
+    """Report a request that the budget has not enough left for; nothing was sent."""
 
 
 class ApiError(DsnbError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from dsnb import display
 from dsnb.client.account import Balance, ModelCard, balance, models
+from dsnb.client.budget import Budget
 from dsnb.client.endpoint import Endpoint
 from dsnb.client.events import Event
 from dsnb.client.gate import Gate, gate
@@ -52,6 +53,7 @@ class Session:
         usage: UsageLog,
         retry: Retry | None = None,
         fallback: Sequence[Endpoint] = (),
+        budget: Budget | None = None,
         emulator: Emulator | None = None,
     ) -> None:
         self.endpoint = endpoint
@@ -62,6 +64,7 @@ class Session:
         self.last: Reply | None = None
         self._as_of = as_of
         self.retry = retry or Retry()
+        self.budget = budget
         self.endpoints = (endpoint, *fallback)
         self._transports = {each: Transport(each, timeouts, http_client) for each in self.endpoints}
         self._transport = self._transports[endpoint]
@@ -282,5 +285,6 @@ class Session:
             retry=self.retry,
             source=self._source,
             sink=self.usage,
+            budget=self.budget,
             keep=keep,
         )

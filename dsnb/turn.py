@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from dsnb.attempts import Attempts, Gates
 from dsnb.client import records
+from dsnb.client.budget import Budget
 from dsnb.client.endpoint import Endpoint
 from dsnb.client.events import Event
 from dsnb.client.exchange import Exchange
@@ -69,8 +70,8 @@ class Turn:
 
     ``reply`` is what there is of it so far, ``error`` why there is no more; ``request`` is the first that is sent.
     Making a turn holds the request against the contract, and raises what that raises; nothing is sent before the
-    course is driven. ``endpoints`` are asked in their order, ``sink`` keeps account of it, and ``keep`` is given what
-    it came to, whole or not.
+    course is driven. ``endpoints`` are asked in their order, ``sink`` keeps account of it, ``budget`` is asked before
+    each request, and ``keep`` is given what it came to, whole or not.
     """
 
     def __init__(
@@ -83,12 +84,14 @@ class Turn:
         gates: Gates,
         retry: Retry,
         source: str,
-        sink: records.Sink | None = None,
+        sink: records.Sink,
+        budget: Budget | None = None,
         keep: Callable[[Reply], None] | None = None,
     ) -> None:
         self._question = question
         self._contract, self._timeouts = contract, timeouts
-        self._sink = sink or _NOBODY
+        self._sink = sink if budget is None else records.Sinks(sink, budget)
+        self._budget = budget
         self._keep = keep
         self._began = time.monotonic()
         self._exchange = question.exchange((), endpoints[0], contract, timeouts)
@@ -163,6 +166,8 @@ class Turn:
 
     def _round(self, added: Messages) -> Iterator[Step]:
         """Have one request sent, as often as it takes."""
+        if not added:
+            self._afford(self._exchange)
         self._rounds.append(self._exchange.reply)
         self._starts.append(self._spent)
         attempts = self._attempts
@@ -176,15 +181,17 @@ class Turn:
     def _compose(
         self, added: Messages, endpoint: Endpoint, begun: Reply | None = None, max_tokens: int | None = None
     ) -> Exchange:
-        going_on = {} if begun is None else {"begun": begun, "max_tokens": max_tokens}
-        return self._question.exchange(
-            added,
-            endpoint,
-            self._contract,
-            self._timeouts,
-            spent=self._spent,
-            **going_on,  # type: ignore[arg-type]
+        going_on: dict[str, Any] = {} if begun is None else {"begun": begun, "max_tokens": max_tokens}
+        exchange = self._question.exchange(
+            added, endpoint, self._contract, self._timeouts, spent=self._spent, **going_on
         )
+        self._afford(exchange)
+        return exchange
+
+    def _afford(self, exchange: Exchange) -> None:
+        """Raise BudgetSpent where the budget has not enough left for a request."""
+        if self._budget is not None:
+            self._budget.check(self.record.id, exchange, self._contract)
 
     @property
     def _is_over(self) -> bool:
@@ -217,22 +224,6 @@ class Turn:
             self.error = error
             return output.correction(reply, error)
         return []
-
-
-class _Nobody:
-    """Keep no account."""
-
-    def began(self, turn: records.Turn) -> None:
-        pass
-
-    def attempted(self, attempt: records.Attempt) -> None:
-        pass
-
-    def ended(self, turn: records.Turn, reply: Reply, error: DsnbError | None) -> None:
-        pass
-
-
-_NOBODY = _Nobody()
 
 
 def _record(exchange: Exchange, contract: Contract, source: str) -> records.Turn:

@@ -10,7 +10,7 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost", "0.0.0.0"}  # noqa: S104 — names 
 @pytest.fixture(autouse=True)
 def _nobody_home(monkeypatch, tmp_path):
     """Take away keys and settings of the person who runs the tests."""
-    for name in ("DEEPSEEK_API_KEY", "OPENAI_API_KEY", "DSNB_OFFLINE", "DSNB_DATA", "DSNB_RENDER"):
+    for name in ("DEEPSEEK_API_KEY", "OPENAI_API_KEY", "DSNB_OFFLINE", "DSNB_DATA", "DSNB_RENDER", "DSNB_BUDGET"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 

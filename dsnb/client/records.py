@@ -41,6 +41,28 @@ class Attempt:
     error: DsnbError | None
 
 
+class Sinks:
+    """Tell several sinks the same."""
+
+    def __init__(self, *sinks: Sink) -> None:
+        self._sinks = sinks
+
+    def began(self, turn: Turn) -> None:
+        """Tell all of them."""
+        for sink in self._sinks:
+            sink.began(turn)
+
+    def attempted(self, attempt: Attempt) -> None:
+        """Tell all of them."""
+        for sink in self._sinks:
+            sink.attempted(attempt)
+
+    def ended(self, turn: Turn, reply: Reply, error: DsnbError | None) -> None:
+        """Tell all of them."""
+        for sink in self._sinks:
+            sink.ended(turn, reply, error)
+
+
 class Sink(Protocol):
     """Keep account of turns; a ledger is one. None of these may raise."""
 
