@@ -52,6 +52,7 @@ class Exchange:
             served_by=endpoint.provider.name,
             notes=notes,
             start=request.start,
+            start_reasoning=request.start_reasoning,
             suffix=request.suffix,
         )
         self.status: int | None = None  # HTTP; None while, or if, no answer came

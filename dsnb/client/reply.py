@@ -52,9 +52,9 @@ class Reply:
     each of them in ``rounds``. Reasoning, tool calls, tokens, cost and time are then those of all rounds.
 
     ``answer`` is only what the model wrote. Where it went on from a text that was given (prefix and fill-in-the-middle
-    completion), ``start`` is that text, ``suffix`` the one that follows, and `text` all of it. ``parsed`` is the value
-    of an answer that was asked for as JSON. ``seams`` are the places in the answer (characters from its beginning) at
-    which a stream was cut, and another request went on with it.
+    completion), ``start`` is that text (``start_reasoning`` that of the reasoning), ``suffix`` the one that follows,
+    and `text` all of it. ``parsed`` is the value of an answer that was asked for as JSON. ``seams`` are the places in
+    the answer (characters from its beginning) at which a stream was cut, and another request went on with it.
     """
 
     answer: str = ""
@@ -77,6 +77,7 @@ class Reply:
     notes: tuple[Finding, ...] = ()
     rounds: tuple[Reply, ...] = ()
     start: str = ""
+    start_reasoning: str = ""
     suffix: str = ""
     parsed: Any = None
     seams: tuple[int, ...] = ()
@@ -96,8 +97,8 @@ class Reply:
         if self.rounds:
             return self.rounds[-1].message
         message: dict[str, Any] = {"role": "assistant", "content": self.start + self.answer}
-        if self.reasoning is not None:
-            message["reasoning_content"] = self.reasoning
+        if self.reasoning is not None or self.start_reasoning:
+            message["reasoning_content"] = self.start_reasoning + (self.reasoning or "")
         if self.tool_calls:
             message["tool_calls"] = [
                 {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}

@@ -44,6 +44,11 @@ class Request:
         return _text(self.body.get("prompt")) if self.completion else _text(self._prefix.get("content"))
 
     @property
+    def start_reasoning(self) -> str:
+        """The reasoning that a prefix goes on from."""
+        return _text(self._prefix.get("reasoning_content"))
+
+    @property
     def suffix(self) -> str:
         """The text that follows the answer of a text completion."""
         return _text(self.body.get("suffix")) if self.completion else ""
@@ -168,11 +173,8 @@ def continued(request: Request, begun: Reply, max_tokens: int | None) -> Request
 
     ``max_tokens`` is what is left of the request's own limit, None where it has none.
     """
-    prefix: dict[str, Any] = {"role": "assistant", "content": begun.start + begun.answer, "prefix": True}
-    if begun.reasoning is not None:
-        prefix["reasoning_content"] = begun.reasoning
     given = request.body["messages"]
-    body = request.body | {"messages": [*(given[:-1] if request.start else given), prefix]}
+    body = request.body | {"messages": [*(given[:-1] if request.start else given), {**begun.message, "prefix": True}]}
     return Request(BETA_CHAT, body | ({} if max_tokens is None else {"max_tokens": max_tokens}))
 
 

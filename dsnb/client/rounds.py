@@ -52,6 +52,7 @@ def mended(parts: Sequence[Reply], begun: Sequence[float]) -> Reply:
         reasoning="".join(part.reasoning or "" for part in parts) if first.reasoning is not None else last.reasoning,
         timing=replace(whole.timing, total=whole.timing.total - begun[0]),
         start=first.start,
+        start_reasoning=first.start_reasoning,
         seams=tuple(lengths[:-1]),
         rounds=(),
     )

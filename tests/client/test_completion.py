@@ -22,6 +22,7 @@ from dsnb.client.request import Request, build, build_completion
 from dsnb.client.text import well_formed
 from dsnb.client.timeouts import Timeouts
 from dsnb.client.transport import Transport
+from dsnb.connection import connect
 from dsnb.contract import at
 from dsnb.emulator import Emulator
 from dsnb.errors import DsnbError, MalformedReply, RequestError, RequestRejected
@@ -373,3 +374,11 @@ def test_the_emulator_goes_on_from_a_start(emulator: Emulator, stream: bool) -> 
     assert (reply.start, reply.reasoning) == ("```python\n", None)
     assert reply.message == {"role": "assistant", "content": "```python\n" + reply.answer}
     assert not reply.answer.startswith("```")
+
+
+def test_reasoning_that_was_begun_is_whole_in_the_history():
+    begun = {"role": "assistant", "content": "It is", "reasoning_content": "I think that", "prefix": True}
+    with Emulator() as emulator, connect(emulator.base_url, quiet=True) as ds:
+        reply = ds.ask([{"role": "user", "content": "what is it?"}, begun], render=None)
+        assert reply.message["content"] == "It is" + reply.answer
+        assert reply.message["reasoning_content"] == "I think that" + (reply.reasoning or "")
