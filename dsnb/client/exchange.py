@@ -99,8 +99,7 @@ class Exchange:
         # some hosts cannot stream and answer with plain JSON all the same
         self._streamed = self.request.stream and "json" not in headers.get("content-type", "")
         self.reply.trace_id = headers.get("x-ds-trace-id")
-        if "x-dsnb-emulator" in headers:
-            self.reply.served_by = "emulator"
+        self.reply.emulated = "x-dsnb-emulator" in headers
 
     def received(self, data: bytes) -> list[Event]:
         """Take the next bytes; return what they say. Never raises: a malformed frame ends the exchange."""

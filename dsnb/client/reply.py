@@ -45,7 +45,8 @@ class Reply:
     it ended well and said nothing). ``finish_reason`` is what the endpoint wrote, None if it wrote nothing.
 
     ``usage`` is None where the endpoint never told (a stream cut before its last chunk); ``cost`` is unknown then.
-    ``model`` is the model that the reply names, ``asked_model`` the one asked for, ``served_by`` the endpoint.
+    ``model`` is the model that the reply names, ``asked_model`` the one asked for, ``served_by`` the endpoint;
+    ``emulated`` says that it was an emulator of dsnb, which needs no model.
     ``notes`` are what the contract had to say about the request: what the model ignores, what costs extra.
 
     A turn that took several requests, because tools were called or JSON had to be asked for again, has a Reply for
@@ -69,6 +70,7 @@ class Reply:
     model: str | None = None
     asked_model: str = ""
     served_by: str = ""
+    emulated: bool = False
     created: int | None = None
     fingerprint: str | None = None
     trace_id: str | None = None

@@ -113,7 +113,7 @@ class UsageLog:
         DeepSeek. Raises DsnbError for anything else.
         """
         reply, streamed = read(response, seconds)
-        source = "emulator" if reply.served_by == "emulator" else _checked(source or self.source)
+        source = "emulator" if reply.emulated else _checked(source or self.source)
         if reply.cost is None and provider in _PRICED:
             reply = replace(reply, cost=price_of(at(datetime.now(UTC)))(reply))
         now = time.time()

@@ -90,7 +90,7 @@ def _outcome(turn: Turn, reply: Reply, error: DsnbError | None, status: int | No
     price = reply.cost.price if reply.cost else None
     return _result(
         # an emulator says so in its headers, also where nobody knew that it was one
-        "emulator" if reply.served_by == "emulator" else turn.source,
+        "emulator" if reply.emulated else turn.source,
         reply.served_by or turn.provider,
         *(reply.model, reply.fingerprint, status, reply.outcome, reply.finish_reason),
         type(error).__name__ if error is not None else None,  # its text might quote anything

@@ -353,7 +353,7 @@ def test_the_emulator_completes(emulator: Emulator, options: Any, stream: bool) 
     assert reply.answer
     assert (reply.start, reply.suffix) == (prompt, options.get("suffix", ""))
     assert not reply.answer.startswith(prompt)
-    assert reply.served_by == "emulator"
+    assert reply.emulated
     billed = emulator.ledger()[-1]
     assert reply.usage is not None
     assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (

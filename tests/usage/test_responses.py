@@ -111,7 +111,7 @@ def test_the_source_is_that_of_the_ledger_or_of_the_call() -> None:
 
 def test_a_reply_of_our_own(log) -> None:
     log.add(reply())
-    log.add(reply(served_by="emulator"))
+    log.add(reply(emulated=True))
     frame = log.frame()
     assert frame["source"].tolist() == ["live", "emulator"]
     assert frame["total"].tolist() == [4.125, 4.125]
