@@ -279,6 +279,8 @@ def test_a_gate_that_stays_shut_ends_at_the_deadline(connect):
             ds.ask("hello", deadline=0.2)
         assert len(emulator.ledger()) == 2
         assert not ds.gate().open
+        assert repr(ds).endswith("deepseek-flash down>")
+        assert repr(ds.gate()) == "<Gate shut · 0 under way · 0 waiting · limit 1000>"
 
 
 def test_a_limit_of_requests_at_once_is_learned():

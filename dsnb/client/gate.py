@@ -99,6 +99,10 @@ class Gate:
             self._forget(place)
         return answer
 
+    def __repr__(self) -> str:
+        state = "open" if self.open else "shut"
+        return f"<Gate {state} · {self.under_way} under way · {self.waiting} waiting · limit {int(self.limit)}>"
+
     def _ask(self, place: _Place) -> Pass | float:
         """Let the caller in, or return for how many seconds it should wait before it asks again."""
         with self._lock:

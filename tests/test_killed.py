@@ -1,0 +1,54 @@
+"""A process that is killed in mid-stream: what it had finished is in the ledger, and what it had not shows as such."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dsnb
+from tests.patience import PATIENCE
+
+TIMES = 50
+DAY = "2026-11-16"
+CODE = """
+import os, signal, sys
+import dsnb
+import dsnb.session, dsnb.usage, openai.resources.chat  # once, for all children
+openai.OpenAI(api_key="any", base_url="http://127.0.0.1").close()
+
+url, path, day = sys.argv[1:]
+for _ in range(int("TIMES")):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            ds = dsnb.connect(url, usage=path, as_of=day, quiet=True)
+            ds.ask("hello", render=None)
+            for event in ds.stream("hello"):
+                os.write(writing, b".")
+        finally:
+            os._exit(1)
+    os.close(writing)
+    assert os.read(reading, 1), "the child died before its stream began"
+    os.kill(child, signal.SIGKILL)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    os.close(reading)
+"""
+
+
+def test_what_was_finished_is_kept_and_what_was_not_is_seen(tmp_path):
+    path = tmp_path / "usage.sqlite"
+    with dsnb.Emulator(DAY, faults=["ok", "stall@3"] * TIMES) as emulator:
+        done = subprocess.run(
+            [sys.executable, "-c", CODE.replace("TIMES", str(TIMES)), emulator.base_url, str(path), DAY],
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE,
+            check=False,
+            env={"PATH": "/usr/bin", "PYTHONPATH": str(Path(dsnb.__file__).parents[1])},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        finished = {row.id for row in emulator.ledger() if row.outcome == "stop"}
+    log = dsnb.UsageLog(path)
+    assert list(log.frame().outcome) == ["stop", "unfinished"] * TIMES
+    assert set(log.frame("attempts").response_id) == finished
+    assert log.cost("USD").unknown == 0
