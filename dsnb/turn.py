@@ -152,7 +152,7 @@ class Turn:
                     return
             elif question.output is not None and not reply.tool_calls and self._is_over:
                 correction = self._read(question.output, reply)
-                if not correction or asked_again or last:
+                if not correction or asked_again or last or reply.outcome == "length":  # which would be cut again
                     return
                 added += correction
                 self.error, asked_again = None, True

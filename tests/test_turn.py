@@ -291,3 +291,11 @@ def test_interrupting_a_tool_leaves_a_history_that_can_be_sent():
         assert [message["role"] for message in chat.messages] == ["user", "assistant", "tool"]
         assert chat.ask("and now?").answer == "fine"
         assert list(ds.usage.frame().outcome) == ["interrupted", "stop"]
+
+
+def test_json_that_was_cut_off_is_not_asked_for_again(both):
+    with dsnb.Emulator(engine=scripted(Answer(reasoning=None, content='{"name": "Ada, the first of all"}'))) as emulator:
+        ask, _ = both(emulator)
+        with pytest.raises(errors.InvalidOutput, match="max_tokens"):
+            ask("Who is Ada?", json=Person, max_tokens=5)
+        assert len(emulator.requests()) == 1
