@@ -13,6 +13,8 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # what type checkers know as true; importing typing for it would triple the cost of this module
 if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
     from dsnb.client.endpoint import Provider
     from dsnb.client.events import Event
     from dsnb.client.reply import Reply
@@ -74,3 +76,10 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__", "contract", "errors"])
+
+
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """Do what ``%load_ext dsnb`` asks for: bring ``%%ask`` and ``%usage``."""
+    from dsnb.display.magics import load
+
+    load(ipython)

@@ -89,7 +89,7 @@ class Question:
             request = continued(request, begun, max_tokens)
         held = endpoint.provider.contract
         if held and self._lint:
-            notes += examine(request, contract)
+            notes += tuple(note for note in examine(request, contract) if not self._keeps(note))
         limits = timeouts if self.deadline is None else replace(timeouts, deadline=self.deadline)
         pricing = price_of(contract) if held else None
         return Exchange(request, endpoint, limits, pricing=pricing, notes=notes, spent=spent)
@@ -160,6 +160,11 @@ class Question:
             beta=beta,
             **self._options,
         )
+
+    def _keeps(self, note: Finding) -> bool:
+        """Whether a note is about reasoning that stands in the history, which is kept whole on purpose."""
+        given = any(message.get("reasoning_content") for message in self.prompt)
+        return note.rule == "history.reasoning_ignored" and bool(self._history) and not given
 
     @property
     def _forces(self) -> bool:

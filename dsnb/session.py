@@ -21,9 +21,10 @@ from dsnb.client.retry import Retry
 from dsnb.client.timeouts import Timeouts
 from dsnb.client.transport import AsyncClient, SyncClient, Transport
 from dsnb.completion import Completion
-from dsnb.contract import Contract, Finding, at
+from dsnb.contract import Contract, at
 from dsnb.conversation import Conversation
 from dsnb.display import View
+from dsnb.display.findings import Findings
 from dsnb.errors import DsnbError
 from dsnb.question import Question
 from dsnb.turn import Asking, Turn
@@ -137,12 +138,12 @@ class Session:
         """Do as `complete` does, for an event loop."""
         return await self._ashown(self._completion(prompt, suffix, **options), render)
 
-    def lint(self, prompt: str | Messages, **options: Any) -> list[Finding]:
+    def lint(self, prompt: str | Messages, **options: Any) -> Findings:
         """Return what the API would say to a question: what it rejects, ignores and bills; nothing is sent.
 
         Takes the options of `stream`. Last comes what each message adds to the prompt, in tokens.
         """
-        return list(self._question(prompt, **options).findings(self.endpoint, self.contract))
+        return Findings(self._question(prompt, **options).findings(self.endpoint, self.contract))
 
     def conversation(
         self, *, system: str | None = None, tools: Sequence[Any] | None = None, **options: Any
@@ -206,7 +207,9 @@ class Session:
         where = f"live, {self.endpoint.base_url}"
         if self._source == "emulator":
             where = f"offline, {self.emulator or self.endpoint.base_url}"
-        return f"<dsnb.Session {where} · {self.model}>"
+        down = [name for (_, name), gate in self._gates.items() if not gate.open]
+        state = f" · {', '.join(down)} down" if down else ""
+        return f"<dsnb.Session {where} · {self.model}{state}>"
 
     @property
     def _source(self) -> str:

@@ -179,6 +179,17 @@ def test_lint_says_per_message_what_will_be_rejected_ignored_and_billed():
     assert emulator.requests()[-1]["messages"][-1] == {"role": "user", "content": "and now?"}
 
 
+def test_what_dsnb_keeps_in_the_history_itself_is_told_by_lint_and_by_no_reply():
+    with dsnb.Emulator() as emulator, dsnb.connect(emulator.base_url, quiet=True) as ds:
+        chat = ds.conversation()
+        for _ in range(2):
+            assert chat.ask("hello", render=None).notes == ()
+        assert "history.reasoning_ignored" in [finding.rule for finding in chat.lint("and now?")]
+        given = [*chat.messages, {"role": "user", "content": "and now?"}]
+        assert [note.rule for note in ds.ask(given, render=None).notes] == ["history.reasoning_ignored"]
+        assert [note.rule for note in chat.ask(given, render=None).notes] == ["history.reasoning_ignored"]
+
+
 def test_a_conversation_comes_back_from_its_file_as_it_was(tmp_path):
     with dsnb.connect(quiet=True) as ds:
         chat = ds.conversation(system="Be brief. 简短", tools=[get_price], effort="low")

@@ -17,6 +17,11 @@ def test_every_name_of_the_face_is_there_and_sorted():
         _ = dsnb.oracle
 
 
+def test_the_face_shows_what_is_documented_and_no_more():
+    assert dir(dsnb) == sorted([*dsnb.__all__, "__version__", "contract", "errors"])
+    assert callable(dsnb.load_ipython_extension)
+
+
 def test_importing_loads_nothing_else():
     code = "import sys; before = set(sys.modules); import dsnb; print(sorted(set(sys.modules) - before))"
     environment = {"PYTHONPATH": str(Path(dsnb.__file__).parents[1])}

@@ -46,6 +46,8 @@ def _forget(*_: Any) -> None:
 
 
 def _mimebundle(reply: Reply, **_: Any) -> dict[str, str]:
+    if already_shown(reply) and not hasattr(shell(), "kernel"):
+        return {"text/plain": repr(reply)}
     from dsnb.display.bundle import bundle
 
     return bundle(reply)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextvars import copy_context
-from io import StringIO
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from dsnb.display.text import legible, line
-
-if TYPE_CHECKING:
-    from dsnb.client.events import Event
-    from dsnb.client.tool_call import ToolCall
+from dsnb.client.events import Event
+from dsnb.client.tool_call import ToolCall
+from dsnb.display.round import Round
+from dsnb.display.text import line
 
 INTERVAL: Final = 0.05  # seconds: 20 batches a second read as one flow; each wraps its text in some 150 bytes
 
 _NOTICE: Final = 500  # characters
 _PHASES: Final = {"queued": "queued", "reasoning": "thinking", "answer": "answering", "tool": "calling"}
+_SILENT: Final = frozenset({"asking", "waiting", "queued"})  # phases in which no token comes
 
 
 class Pacing:
@@ -78,7 +77,8 @@ class Progress:
     """Follow a turn by its events, and know what of it has not been told.
 
     A batch is a small dict for JSON: ``at``, the seconds since the turn began, ``tokens`` so far, and only what has
-    changed besides. ``untold`` says whether there is any.
+    changed besides. ``rounds`` has the news of each round, by its place; ``kept`` comes before them and says how many
+    rounds are left where those after it are void. ``untold`` says whether there is any news.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -88,13 +88,13 @@ class Progress:
         self._phase, self._since = "asking", 0.0
         self._entered = {"asking"}
         self._phase_told = True
-        self._thought = 0.0
         self._tokens = 0
         self._first_token: float | None = None
-        self._reasoning, self._answer = Passage(), Passage()
-        self._moved = False
-        self._calls: list[tuple[ToolCall, Passage]] = []
-        self._calls_told = 0
+        self._rounds: list[Round] = []
+        self._news: set[int] = set()  # the places of rounds that have some
+        self._again = False  # the next reasoning is another round's
+        self._lasting = (0, 0)  # rounds and tokens that there were when the last tool ended
+        self._kept: int | None = None
         self._notices: list[str] = []
         self._notices_told = 0
         self._ending: dict[str, Any] | None = None
@@ -106,25 +106,26 @@ class Progress:
 
     def take(self, event: Event) -> bool:
         """Take one event; return whether it should be told at once."""
-        urgent = self._enter(_PHASES.get(event.type))
         if event.type == "retry":
-            self._notices.append(line(event.text, _NOTICE))
-            urgent = True
-        elif event.moved:
-            self._reasoning.add(event.text)
-            self._answer = Passage()
-            self._moved = urgent = True
-        elif (passage := self._passage(event)) is not None:
-            passage.add(event.text)
-            self.untold = True
-            self._tokens += 1
-            if self._first_token is None:
-                self._first_token = self.now
-        self.untold |= urgent
-        return urgent
+            self._retry(event)
+            return True
+        if event.tool is not None and event.tool.result is not None and not event.text:
+            self._finish(event.tool)
+            return False
+        if event.type == "reasoning" and event.text == "\n\n" and self._phase == "answering":
+            self._again = True  # how the next request begins to think, where there were no tools to wait for
+            return False
+        first_time = self._enter(_PHASES.get(event.type))
+        if event.type in {"reasoning", "answer"} or event.tool is not None:
+            self._say(event)
+        return first_time or event.moved
 
     def end(self, ending: dict[str, Any]) -> None:
         """Note that the turn is over, and what came of it."""
+        for each in self._rounds:
+            for call in each.calls:
+                if call.tool.result is not None and not call.ended:  # it was refused, and no tool has run
+                    self._finish(call.tool)
         self._enter("done")
         self._ending = ending
 
@@ -134,100 +135,96 @@ class Progress:
         batch: dict[str, Any] = {"at": round(self.now, 3), "tokens": self._tokens}
         if not self._phase_told:
             self._phase_told = True
-            batch["phase"] = self._phase_times()
+            batch["phase"] = self._phase_times
             if self._ending is not None:
                 batch["end"] = self._ending
-        if self._moved:
-            self._moved = False
-            batch["moved"] = True
-        for name, passage in (("reasoning", self._reasoning), ("answer", self._answer)):
-            if (piece := passage.take()) is not None:
-                batch[name] = piece
-        calls = []
-        for place, (call, arguments) in enumerate(self._calls):
-            piece = arguments.take()
-            if piece is not None or place >= self._calls_told:  # a call opens with its name alone
-                calls.append([place, line(call.name), *(piece or (0, ""))])
-        if calls:
-            self._calls_told = len(self._calls)
-            batch["calls"] = calls
+        if self._kept is not None:
+            batch["kept"], self._kept = self._kept, None
+        if self._news:
+            batch["rounds"] = [[place, self._rounds[place].news()] for place in sorted(self._news)]
+            self._news.clear()
         if len(self._notices) > self._notices_told:
             batch["notices"] = self._notices[self._notices_told :]
             self._notices_told = len(self._notices)
         return batch
 
     def state(self) -> dict[str, Any]:
-        """Return all there is, for a page that comes late; what it is told next may overlap with this."""
+        """Return all there is as one batch, for a page that comes late; what is told next may overlap with it."""
         return {
             "at": round(self.now, 3),
             "tokens": self._tokens,
             "first": self._first_token,
-            "phase": self._phase_times(),
-            "reasoning": self._reasoning.text,
-            "answer": self._answer.text,
-            "calls": [[line(call.name), arguments.text] for call, arguments in self._calls],
+            "phase": self._phase_times,
+            "rounds": [[place, each.whole()] for place, each in enumerate(list(self._rounds))],
             "notices": list(self._notices),
             "end": self._ending,
         }
 
-    def _phase_times(self) -> list[Any]:
-        """Return the phase, when it began, and how long the turn has been thinking before it."""
-        return [self._phase, round(self._since, 3), round(self._thought, 3)]
+    @property
+    def _phase_times(self) -> tuple[str, float]:
+        """The phase, and when it began."""
+        return self._phase, round(self._since, 3)
 
     def _enter(self, phase: str | None) -> bool:
         """Go over to a phase; return whether this turn has never been in it."""
-        if phase is None or phase == self._phase or (phase == "queued" and self._tokens):
+        if phase is None or phase == self._phase or (phase == "queued" and self._phase not in _SILENT):
             return False  # a sign of life in mid-stream is no queue
         now = self.now
         if self._phase == "thinking":
-            self._thought += now - self._since
+            self._rounds[-1].thought += now - self._since
+            self._news.add(len(self._rounds) - 1)
         self._phase, self._since, self._phase_told = phase, now, False
         self.untold = True
         first_time = phase not in self._entered
         self._entered.add(phase)
         return first_time
 
-    def _passage(self, event: Event) -> Passage | None:
-        """Return the text that an event adds to."""
-        if event.type == "answer":
-            return self._answer
-        if event.type == "reasoning":
-            return self._reasoning
-        if event.tool is None:
-            return None
-        for call, arguments in reversed(self._calls):
-            if call is event.tool:
-                return arguments
-        self._calls.append((event.tool, Passage()))
-        return self._calls[-1][1]
+    def _say(self, event: Event) -> None:
+        """Add an event's text to where it belongs."""
+        current = self._current(begins=self._again and event.type == "reasoning" and not event.moved)
+        self._again = False
+        self.untold = True
+        if event.moved:
+            current.move(event.text)
+            return
+        if event.tool is not None:
+            current.call(event.tool).arguments.add(event.text)
+        else:
+            (current.answer if event.type == "answer" else current.reasoning).add(event.text)
+        self._tokens += 1
+        if self._first_token is None:
+            self._first_token = self.now
 
+    def _current(self, *, begins: bool = False) -> Round:
+        """Return the round that speaks: the next one where it begins, or where the tools of the last have ended."""
+        if begins or len(self._rounds) == self._lasting[0]:
+            self._rounds.append(Round())
+        self._news.add(len(self._rounds) - 1)
+        return self._rounds[-1]
 
-class Passage:
-    """Hold a text that grows, and know how much of it has been told; what it tells is legible."""
+    def _finish(self, tool: ToolCall) -> None:
+        """Note that a tool has ended."""
+        for place, each in enumerate(self._rounds):
+            if (call := each.find(tool)) is not None:
+                self._news.add(place)
+                break
+        else:
+            call = self._current().call(tool)
+            call.arguments.add(tool.arguments)
+        call.ended = True
+        self._lasting = len(self._rounds), self._tokens
+        self._enter("calling" if self._rounds[-1].calling else "asking")
+        self.untold = True
 
-    __slots__ = ("_fresh", "_told", "_whole")
-
-    def __init__(self) -> None:
-        self._whole = StringIO()
-        self._fresh: list[str] = []
-        self._told = 0
-
-    @property
-    def text(self) -> str:
-        """The whole text so far, legible."""
-        return legible(self._whole.getvalue())
-
-    def add(self, text: str) -> None:
-        """Add what comes next."""
-        self._whole.write(text)
-        self._fresh.append(text)
-
-    def take(self) -> tuple[int, str] | None:
-        """Return what has not been told and where it begins, counted in UTF-16 units as a page counts."""
-        text = legible("".join(self._fresh))
-        if not text:
-            return None
-        offset = self._told
-        self._fresh.clear()
-        self._told += len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
-        return offset, text
+    def _retry(self, event: Event) -> None:
+        """Note why the turn waits; what was said since the last tool ended may be void."""
+        self._enter("waiting")
+        self._notices.append(line(event.text, _NOTICE))
+        self.untold = True
+        if not event.anew:
+            return
+        kept, self._tokens = self._lasting
+        del self._rounds[kept:]
+        self._news = {place for place in self._news if place < kept}
+        self._kept = kept if self._kept is None else min(self._kept, kept)
+        self._again = False

@@ -1,7 +1,7 @@
 // The page's side of a turn. The kernel sends what is new, with its place in the text; all of it is shown as text,
 // never as markup. The clocks tick here, so that a long silence costs no traffic.
 
-const DOING = { asking: "asking", queued: "in the queue", thinking: "thinking", answering: "answering" };
+const DOING = { asking: "asking", queued: "in the queue", waiting: "waiting", thinking: "thinking", answering: "answering" };
 const LOST = " […] "; // stands where text is missing until the kernel has sent the whole again
 const TICK = 250; // ms: shows each second within a quarter of it
 const LINE = 300; // characters of the reasoning that its folded line can show on the widest screen
@@ -35,46 +35,35 @@ class Turn {
     this.announced = new Set([this.phase]);
   }
 
+  // The state is one batch that tells everything.
   read(state) {
     this.model = state.model;
     this.detail = state.detail;
-    this.reasoning = new Passage(state.reasoning);
-    this.answer = new Passage(state.answer);
-    this.calls = state.calls.map(([name, text]) => new Passage(text, name));
-    this.notices = state.notices;
     this.first = state.first;
-    this.tell(state);
-  }
-
-  // The kernel's clock and ours differ, and no message arrives before it was sent: the least difference is the truest.
-  tell({ at, tokens, phase, end }) {
-    this.began = Math.min(this.began, now() - at);
-    this.at = at;
-    this.tokens = tokens;
-    if (tokens) this.first ??= at;
-    if (phase) [this.phase, this.since, this.thought] = phase;
-    if (end) this.end = end;
+    this.rounds = [];
+    this.notices = [];
+    this.asked = false;
+    this.add(state);
   }
 
   take(batch) {
     if (batch.whole) this.read(batch.whole);
     else this.add(batch);
-    for (const pane of this.panes) batch.whole || batch.moved ? pane.redraw() : pane.draw();
+    for (const pane of this.panes) pane.draw();
     this.announce();
   }
 
-  add(batch) {
-    if (batch.moved) this.answer = new Passage();
-    this.tell(batch);
-    let whole = true;
-    if (batch.reasoning) whole = this.reasoning.add(...batch.reasoning) && whole;
-    if (batch.answer) whole = this.answer.add(...batch.answer) && whole;
-    for (const [place, name, ...piece] of batch.calls ?? []) {
-      const call = (this.calls[place] ??= new Passage());
-      call.name = name;
-      whole = call.add(...piece) && whole;
-    }
-    this.notices.push(...(batch.notices ?? []));
+  // The kernel's clock and ours differ, and no message arrives before it was sent: the least difference is the truest.
+  add({ at, tokens, phase, kept = Infinity, rounds = [], notices = [], end }) {
+    this.began = Math.min(this.began, now() - at);
+    this.at = at;
+    this.tokens = tokens;
+    if (tokens) this.first ??= at;
+    if (phase) [this.phase, this.since] = phase;
+    if (end) this.end = end;
+    this.notices.push(...notices);
+    this.rounds.splice(kept); // they are void, and will be told again
+    const whole = rounds.map(([place, news]) => reach(this.rounds, place, Round).add(news)).every(Boolean);
     if (!whole && !this.asked) {
       this.asked = true;
       this.ask();
@@ -82,7 +71,10 @@ class Turn {
   }
 
   get doing() {
-    return this.end?.ending ?? DOING[this.phase] ?? `calling ${this.calls.at(-1)?.name || "a tool"}`;
+    if (this.end) return this.end.ending;
+    if (this.phase !== "calling") return DOING[this.phase];
+    const open = this.rounds.at(-1)?.calls.filter((call) => !call.result) ?? [];
+    return `calling ${[...new Set(open.map((call) => call.name))].join(", ") || "a tool"}`;
   }
 
   // Phases and the end, and no more: nobody could listen to every token.
@@ -93,16 +85,39 @@ class Turn {
   }
 }
 
+// What one request of a turn said: it may call tools, and what they say is answered by the next.
+class Round {
+  constructor() {
+    this.reasoning = new Passage();
+    this.answer = new Passage();
+    this.calls = [];
+    this.thought = 0;
+  }
+
+  // Return whether nothing is missing.
+  add({ moved, thought, reasoning = [], answer = [], calls = [], results = [] }) {
+    if (moved) this.answer = new Passage();
+    this.thought = thought ?? this.thought;
+    const whole = [this.reasoning.add(...reasoning), this.answer.add(...answer)];
+    for (const [place, name, ...piece] of calls) {
+      const call = reach(this.calls, place, Passage);
+      call.name = name;
+      whole.push(call.add(...piece));
+    }
+    for (const [place, result] of results) reach(this.calls, place, Passage).result = result;
+    return whole.every(Boolean);
+  }
+}
+
 // A text that grows by pieces that say where they belong: what overlaps is cut, and a gap is marked.
 class Passage {
-  constructor(text = "", name = "") {
-    this.name = name;
-    this.pieces = text ? [text] : [];
-    this.length = text.length;
+  constructor() {
+    this.pieces = [];
+    this.length = 0;
   }
 
   // Return whether nothing is missing before the piece.
-  add(offset, text) {
+  add(offset = this.length, text = "") {
     const missing = offset - this.length;
     if (missing > 0) this.pieces.push(LOST);
     const piece = missing < 0 ? text.slice(-missing) : text;
@@ -116,86 +131,50 @@ class Passage {
 class Pane {
   constructor(el, turn) {
     this.turn = turn;
-    this.byHand = false; // the reader has folded or unfolded the reasoning, and finds it so
-    this.pinned = true; // the reader is at the end of the reasoning, and stays there
-    this.root = add(el, "div", "dsnb dsnb-live", { role: "group", "aria-label": `Reply of ${turn.model}` });
-
+    this.sections = [];
+    this.root = add(el, "div", "dsnb dsnb-live", {
+      role: "group",
+      "aria-label": `Reply of ${turn.model}`,
+      "data-lm-suppress-shortcuts": "true", // keys are the reader's here, not JupyterLab's
+    });
     const head = add(this.root, "p", "dsnb-head");
     this.who = add(head, "small");
     this.phase = add(head, "small", "dsnb-phase");
-
-    this.details = add(this.root, "details", "dsnb-reasoning");
-    const summary = add(this.details, "summary");
-    this.label = add(summary, "span");
-    summary.append(" ");
-    this.line = add(summary, "i", "", { dir: "auto" });
-    this.box = add(this.details, "div", "", { tabindex: "0", role: "region", "aria-label": "Reasoning" });
-    this.reasoning = add(this.box, "div", "dsnb-text", { dir: "auto" });
-
-    this.calls = add(this.root, "div");
-    this.answer = add(this.root, "div", "dsnb-answer dsnb-text", { dir: "auto" });
+    this.rounds = add(this.root, "div");
     this.error = add(this.root, "p", "dsnb-error", { dir: "auto" });
-    this.notices = add(this.root, "div");
+    this.notices = add(this.root, "div", "dsnb-notices");
     this.figures = add(add(this.root, "p", "dsnb-figures"), "small");
-
-    summary.addEventListener("click", () => (this.byHand = true));
-    this.box.addEventListener("scroll", () => (this.pinned = this.box.scrollTop > -8), { passive: true });
     this.timer = setInterval(() => this.tick(), TICK);
-    this.redraw();
+    this.draw();
   }
 
   close() {
     clearInterval(this.timer);
   }
 
-  redraw() {
-    for (const node of [this.reasoning, this.calls, this.answer, this.notices]) node.replaceChildren();
-    this.shown = new Map();
-    this.draw();
-  }
-
   draw() {
-    const { turn, box, details } = this;
-    details.hidden = !turn.reasoning.length;
-    const height = this.pinned ? 0 : box.scrollHeight; // pinned, the box stays at its end without being asked
-    this.grow(this.reasoning, turn.reasoning);
-    if (!this.pinned) box.scrollTop += height - box.scrollHeight;
-    if (this.line.textContent.length < LINE) say(this.line, firstLine(turn.reasoning.pieces));
-    turn.calls.forEach((call, place) => {
-      const node = this.calls.children[place] ?? add(this.calls, "pre", "dsnb-call dsnb-text");
-      if (!node.firstChild) node.append(document.createElement("b"), document.createElement("code"));
-      say(node.firstChild, call.name);
-      this.grow(node.lastChild, call);
-    });
-    this.grow(this.answer, turn.answer);
-    for (const notice of turn.notices.slice(this.notices.childElementCount)) {
+    const { rounds, notices, end } = this.turn;
+    const gone = this.sections.findIndex((section, place) => section.round !== rounds[place]);
+    if (gone >= 0) for (const section of this.sections.splice(gone)) section.root.remove();
+    rounds.forEach((round, place) => (this.sections[place] ??= new Section(this.rounds, round)).draw());
+    for (const notice of [...notices, ...(end?.notes ?? [])].slice(this.notices.childElementCount)) {
       add(add(this.notices, "p", "dsnb-note"), "small", "", { dir: "auto" }).append(notice);
     }
     this.enter();
     this.tick();
   }
 
-  // Append what is not shown yet: a text node for each piece, so that only the last lines are laid out anew.
-  grow(node, { pieces }) {
-    for (let place = this.shown.get(node) ?? 0; place < pieces.length; place++) {
-      const text = node.firstChild ? pieces[place] : pieces[place].trimStart();
-      if (text) node.append(text);
-    }
-    this.shown.set(node, pieces.length);
-  }
-
   enter() {
-    const { model, detail, phase, thought, end } = this.turn;
-    if (phase === this.entered) return;
+    const { model, detail, phase, end } = this.turn;
+    const last = this.sections.at(-1);
+    if (phase === this.entered && last === this.last) return;
+    this.last = last;
     this.entered = this.root.dataset.phase = phase;
     this.root.setAttribute("aria-busy", String(!end));
     this.who.replaceChildren();
     add(this.who, "b").append(model);
     for (const word of end?.who ?? [detail]) this.who.append(word && ` · ${word}`);
-    const thinking = phase === "thinking";
-    say(this.label, thinking || thought < 1 ? "Reasoning" : `Reasoning · ${seconds(thought)}`);
-    // a reader who has scrolled up is reading, and keeps the page that he reads
-    if (!this.byHand && (thinking || this.pinned)) this.details.open = thinking;
+    for (const section of this.sections) section.fold(section === last && phase === "thinking");
     say(this.error, end?.error ?? "");
     if (end) this.finish(end);
   }
@@ -218,6 +197,100 @@ class Pane {
     const speed = at - first > 0.5 ? ` · ${number(Math.round(tokens / (at - first)))}/s` : "";
     say(this.figures, `${number(tokens)} token${tokens === 1 ? "" : "s"}${speed}`);
   }
+}
+
+// One round of a turn, as a pane shows it.
+class Section {
+  constructor(parent, round) {
+    this.round = round;
+    this.byHand = false; // the reader has folded or unfolded the reasoning, and finds it so
+    this.pinned = true; // the reader is at the end of the reasoning, and stays there
+    this.shown = new Map(); // of each text: the passage, and how many of its pieces
+    this.root = add(parent, "div", "dsnb-round");
+
+    this.details = add(this.root, "details", "dsnb-reasoning");
+    const summary = add(this.details, "summary");
+    this.label = add(summary, "span");
+    summary.append(" ");
+    this.line = add(summary, "i", "", { dir: "auto" });
+    this.box = add(this.details, "div", "", { tabindex: "0", role: "region", "aria-label": "Reasoning" });
+    this.reasoning = add(this.box, "div", "dsnb-text", { dir: "auto" });
+
+    this.answer = add(this.root, "div", "dsnb-answer dsnb-text", { dir: "auto" });
+    this.calls = add(this.root, "div");
+
+    summary.addEventListener("click", () => (this.byHand = true));
+    this.box.addEventListener("scroll", () => (this.pinned = this.box.scrollTop > -8), { passive: true });
+  }
+
+  draw() {
+    const { round, box, details } = this;
+    details.hidden = !round.reasoning.length;
+    this.pinned ||= box.scrollTop > -8;
+    const height = this.pinned ? 0 : box.scrollHeight; // pinned, the box stays at its end without being asked
+    this.grow(this.reasoning, round.reasoning);
+    if (!this.pinned) box.scrollTop += height - box.scrollHeight;
+    if (this.line.textContent.length < LINE) say(this.line, firstLine(round.reasoning.pieces));
+    this.grow(this.answer, round.answer);
+    round.calls.forEach((call, place) => this.call(call, this.calls.children[place]));
+  }
+
+  // A call is written in sight; what came of it stands behind one line.
+  call(call, node) {
+    if (node?.localName === "details") return;
+    if (call.result) return node ? node.replaceWith(outcome(call.result)) : this.calls.append(outcome(call.result));
+    node ??= add(this.calls, "pre", "dsnb-call dsnb-text");
+    if (!node.firstChild) node.append(document.createElement("b"), document.createElement("code"));
+    say(node.firstChild, call.name);
+    this.grow(node.lastChild, call);
+  }
+
+  // Append what is not shown yet: a text node for each piece, so that only the last lines are laid out anew.
+  grow(node, passage) {
+    let [before, place] = this.shown.get(node) ?? [passage, 0];
+    if (before !== passage) {
+      node.replaceChildren(); // its text has moved
+      place = 0;
+    }
+    for (; place < passage.pieces.length; place++) {
+      const text = node.firstChild ? passage.pieces[place] : passage.pieces[place].trimStart();
+      if (text) node.append(text);
+    }
+    this.shown.set(node, [passage, place]);
+  }
+
+  fold(thinking) {
+    const { thought } = this.round;
+    say(this.label, thinking || thought < 1 ? "Reasoning" : `Reasoning · ${seconds(thought)}`);
+    // who has scrolled up, or is in there with the keyboard, is reading, and keeps the page that he reads
+    const reading = this.byHand || !this.pinned || document.activeElement === this.box;
+    if (thinking ? !this.byHand : !reading) this.details.open = thinking;
+  }
+}
+
+// A call that has ended, folded behind its line.
+function outcome({ call, failed, gist, body }) {
+  const details = document.createElement("details");
+  details.className = "dsnb-call";
+  const summary = add(details, "summary");
+  add(summary, "code").append(call);
+  if (failed) {
+    summary.append(" ");
+    add(summary, "em").append("failed");
+  }
+  summary.append(gist);
+  const box = add(details, "div");
+  for (const [name, text] of body) {
+    add(add(box, "p"), "small").append(name);
+    add(add(box, "pre"), "code").append(text);
+  }
+  return details;
+}
+
+// Return what stands at a place of a list, which is made long enough.
+function reach(list, place, Kind) {
+  while (list.length <= place) list.push(new Kind());
+  return list[place];
 }
 
 function add(parent, tag, className = "", attributes = {}) {

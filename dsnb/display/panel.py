@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from IPython.display import DisplayHandle
 
 from dsnb.client.events import Event
 from dsnb.client.reply import Reply
-from dsnb.display import summary, text
+from dsnb.display import seams, summary, text
 from dsnb.display.bundle import bundle, style
 from dsnb.display.final import FinalView
 from dsnb.display.pacing import Pacing
@@ -40,7 +41,8 @@ class LiveView:
 
     def __init__(self, *, model: str, thinking: bool | None = None, effort: str | None = None) -> None:
         self._pacing = Pacing(self._send)
-        self._title = {"model": text.line(model), "detail": _detail(thinking, effort)}
+        self._model = model
+        self._title = {"model": text.line(model) or "the model", "detail": _detail(thinking, effort)}
         self._panel: _Panel | None = None
         self._handle = DisplayHandle()  # type: ignore[no-untyped-call] # IPython has no types here
         self._shown = False
@@ -61,7 +63,7 @@ class LiveView:
         if self._closed:
             return
         self._closed = True
-        reply = reply or (error.reply if error is not None else None) or Reply(asked_model=self._title["model"])
+        reply = reply or (error.reply if error is not None else None) or Reply(asked_model=self._model)
         with self._surviving():
             self._pacing.end(_ending(reply, error))
         with self._surviving():
@@ -80,8 +82,8 @@ class LiveView:
             return
         self._panel = panel
         data, metadata = panel._repr_mimebundle_() or ({}, {})
-        model = self._title["model"] or "The model"
-        data["text/plain"] = f"{model} has been asked. Without widgets, the reply stands here once it is complete."
+        model = self._title["model"]
+        data["text/plain"] = f"Asking {model}. Where widgets cannot be shown, its whole reply will stand here."
         self._handle.display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
         self._shown = True
 
@@ -106,6 +108,11 @@ class LiveView:
                 warnings.warn(f"The live panel failed ({what}); the reply is not affected.", DsnbWarning, stacklevel=4)
 
 
+def _source(name: str) -> str:
+    """Return a file of the page's side; it crosses with every turn, so without line comments and indentation."""
+    return re.sub(r"(?m)^\s*(?://.*\n)?", "", _FILES.joinpath(name).read_text("utf-8"))
+
+
 class _Panel(anywidget.AnyWidget):
     """Carry batches to the page, and the whole turn so far to a page that comes late or has missed some.
 
@@ -114,8 +121,8 @@ class _Panel(anywidget.AnyWidget):
     panels open, and those that such a page has taken up (``taken_up``), which would vanish from it.
     """
 
-    _esm = traitlets.Unicode(_FILES.joinpath("panel.js").read_text("utf-8")).tag(sync=True)
-    _css = traitlets.Unicode(style() + _FILES.joinpath("panel.css").read_text("utf-8")).tag(sync=True)
+    _esm = traitlets.Unicode(_source("panel.js")).tag(sync=True)
+    _css = traitlets.Unicode(style() + _source("panel.css")).tag(sync=True)
     layout = None  # the default is a widget of its own, which nobody would close; the panel's layout is in its style
     # Read when somebody asks: who comes late gets all there is by then, and nobody else pays for it.
     turn = traitlets.Callable().tag(sync=True, to_json=lambda turn, panel: panel.read(turn))
@@ -158,7 +165,13 @@ def _ending(reply: Reply, error: DsnbError | None) -> dict[str, Any]:
         "who": summary.who(reply)[1:],
         "ending": "failed" if error is not None else summary.ending(reply) or "done",
         "error": "" if error is None else text.legible(str(error)),
+        "notes": [text.legible(note) for note in _notes(reply)],
         "figures": list(summary.figures(reply)),
         "share": round(summary.cached_share(reply.usage), 3),
         "total": summary.seconds(reply.timing.total),
     }
+
+
+def _notes(reply: Reply) -> Iterator[str]:
+    yield from (seams.line(each) for each in reply.rounds or (reply,) if each.seams)
+    yield from (f"{note.message} {note.mend}" for note in reply.notes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,7 +13,7 @@ from typing import Final, Protocol
 from dsnb.client.events import Event
 from dsnb.client.reply import Reply
 from dsnb.display import formatters
-from dsnb.errors import ConfigurationError, DsnbError
+from dsnb.errors import ConfigurationError, DsnbError, DsnbWarning
 
 VARIABLE: Final = "DSNB_RENDER"
 NAMES: Final = ("auto", "live", "final", "plain", "none")
@@ -58,7 +59,7 @@ def view(
     name = chosen(name)
     if name == "none":
         return _Nothing()
-    return _Remembering(_MAKERS[name](model, thinking, effort))
+    return _Guarded(name, _MAKERS[name](model, thinking, effort))
 
 
 def chosen(name: str | None = "auto") -> str:
@@ -76,19 +77,36 @@ class _Nothing:
         pass
 
 
-class _Remembering:
-    """Let a view show a turn, and remember that this cell has shown its reply."""
+class _Guarded:
+    """Let a view show a turn, such that nothing that fails in it costs the reply; remember what this cell has shown."""
 
-    def __init__(self, shown_by: View) -> None:
-        self._shown_by = shown_by
+    def __init__(self, name: str, inner: View) -> None:
+        self._name = name
+        self._inner = inner
+        self._failed = False
 
     def __call__(self, event: Event) -> None:
-        self._shown_by(event)
+        if not self._failed:
+            with self._surviving():
+                self._inner(event)
 
     def close(self, reply: Reply | None, error: DsnbError | None) -> None:
-        self._shown_by.close(reply, error)
-        if reply is not None:
+        with self._surviving():
+            self._inner.close(reply, error)
+        if reply is not None and not self._failed:
             formatters.remember(reply)
+
+    @contextmanager
+    def _surviving(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as problem:  # a closed pipe, a frontend gone: whatever it is, the reply matters more
+            if not self._failed:
+                self._failed = True
+                what = f"{type(problem).__name__}: {problem}".rstrip(": ")
+                warnings.warn(
+                    f"The {self._name} view failed ({what}); the reply is not affected.", DsnbWarning, stacklevel=4
+                )
 
 
 def _choices(name: str | None) -> Iterator[str]:

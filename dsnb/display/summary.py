@@ -22,7 +22,7 @@ OUTCOMES: Final = {
     "empty": "empty: it ended well and said nothing",
 }
 _CELLS: Final = 8  # of the bar
-_OWN_NAMES: Final = frozenset({"", "deepseek"})
+_OWN_NAMES: Final = frozenset({"", "deepseek", "emulator"})
 
 
 def who(reply: Reply) -> list[str]:
@@ -31,13 +31,15 @@ def who(reply: Reply) -> list[str]:
     words = [model]
     if reply.model and reply.asked_model and reply.model != reply.asked_model:
         words.append(f"asked for as {line(reply.asked_model)}")
-    if reply.served_by == "emulator":
+    if reply.emulated:
         words.append("emulated")
-    elif reply.served_by not in _OWN_NAMES:
+    if reply.served_by not in _OWN_NAMES:
         words.append(f"served by {line(reply.served_by)}")
     if reply.reasoning is not None:
         words.append("thinking")
-    if reply.attempts > 1:
+    if len(reply.rounds) > 1:
+        words.append(f"{len(reply.rounds)} requests")
+    if reply.attempts > max(len(reply.rounds), 1):
         words.append(f"{reply.attempts} attempts")
     return words
 
@@ -59,9 +61,9 @@ def thought(reply: Reply) -> str:
 
 
 def first_line(text: str) -> str:
-    """Return the first line of a text that says something, without the marks of Markdown around it."""
-    beginning = legible(text[:2000]).strip(" \n\t#>*_`-")
-    return line(beginning.partition("\n")[0], 100)
+    """Return the first line of a text that says something, without the marks of Markdown."""
+    beginning = legible(text[:2000]).strip(" \n\t#>*_`-").partition("\n")[0]
+    return line(beginning.replace("**", "").replace("`", ""), 100)
 
 
 def figures(reply: Reply) -> Iterator[tuple[str, str]]:
@@ -104,7 +106,7 @@ def clocked(reply: Reply) -> bool:
     Those of the emulator are how busy this machine was. They would make the stored outputs of a notebook differ from
     one run to the next, so only the live panel shows them.
     """
-    return reply.served_by != "emulator"
+    return not reply.emulated
 
 
 def money(usd: Decimal) -> str:

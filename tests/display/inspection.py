@@ -11,12 +11,13 @@ from dsnb.display.bundle import style
 
 _TEXT = {"p", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "span", "a", "br", "hr"}
 _TEXT |= {"em", "strong", "s", "table", "thead", "tbody", "tr", "th", "td"}
-_FRAME = {"div", "style", "small", "b", "i", "details", "summary"}
+_FRAME = {"div", "style", "small", "b", "i", "ins", "details", "summary"}
+_SHEETS = {style(), *(style() + style(name) for name in ("dialogue", "findings", "joined"))}
 _VOID = {"br", "hr", "img", "input", "meta", "link", "base", "embed", "source", "track", "area", "col", "wbr"}
 _ATTRIBUTES = {
     "href": re.compile(r"(?i)(https?://|mailto:)\S+"),
     "rel": re.compile("noopener noreferrer"),
-    "class": re.compile(r"language-[a-z0-9+#.-]+|[kscmf]|dsnb(-[a-z]+)?"),
+    "class": re.compile(r"language-[a-z0-9+#.-]+|[kscmf]|dsnb(-[a-z]+)?( dsnb-[a-z]+)?"),
     "dir": re.compile("auto"),
     "align": re.compile("left|center|right"),
     "start": re.compile(r"\d+"),
@@ -60,7 +61,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         if "style" in self.open:
-            assert data == style()
+            assert data in _SHEETS
             return
         self.text += data
         if not {"code", "pre"} & set(self.open):
@@ -97,15 +98,15 @@ def assert_harmless(html, *, tags=_TEXT):
     return page
 
 
-def assert_markdown_harmless(markdown):
+def assert_markdown_harmless(markdown, *, tags=_TEXT | _FRAME):
     """Hold Markdown against what viewers make of it that obey raw html, with Jupyter's formulas and without."""
     for line in outside_fences(markdown).split("\n"):
         assert "<" not in _OURS.sub("", line), line
-    page = _assert_allowed(_HTML_ON.render(markdown), _TEXT | _FRAME)
+    page = _assert_allowed(_HTML_ON.render(markdown), tags)
     # marked, in JupyterLab, unescapes brackets in the text of a link before it reads that text
-    _assert_allowed(_HTML_ON.render(re.sub(r"\\([\[\]])", r"\1", markdown)), _TEXT | _FRAME)
+    _assert_allowed(_HTML_ON.render(re.sub(r"\\([\[\]])", r"\1", markdown)), tags)
     text, formulas = remove_math(markdown)
-    for string in _assert_allowed(_HTML_ON.render(text), _TEXT | _FRAME).strings:
+    for string in _assert_allowed(_HTML_ON.render(text), tags).strings:
         for number in re.findall(r"@@(\d+)@@", string):
             formula = formulas[int(number)]
             assert formula.startswith("@@") or math.fit(formula.strip("$")), formula
@@ -113,11 +114,14 @@ def assert_markdown_harmless(markdown):
     return page
 
 
-def assert_bundle_harmless(data):
-    """Hold all that a bundle has against what may stand in it; return its pages of html and of Markdown."""
+def assert_bundle_harmless(data, *, frame=frozenset()):
+    """Hold all that a bundle has against what may stand in it; return its pages of html and of Markdown.
+
+    ``frame`` are tags that this bundle has in its Markdown and others have not.
+    """
     assert not _ILLEGIBLE.search("".join(data.values()))
     page = assert_harmless(data["text/html"], tags=_TEXT | _FRAME)
-    return page, assert_markdown_harmless(data["text/markdown"])
+    return page, assert_markdown_harmless(data["text/markdown"], tags=_TEXT | _FRAME | frame)
 
 
 def _assert_allowed(html, tags):

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator, Page, ViewportSize
 
 PROJECT = Path(__file__).parents[2]
 SHOTS = Path(__file__).parent / "shots"  # git-ignored: to be looked at
-WAIT = 20.0  # seconds: far more than anything here takes, so that a test fails instead of hanging
-SIZE = {"width": 1000, "height": 760}
-_DEBIAN_CHROMIUM = "/usr/bin/chromium"
+WAIT = 120.0  # seconds: far more than anything here takes, so that a test fails instead of hanging
+SIZE: ViewportSize = {"width": 1000, "height": 760}
+_CHROMIUM = ("chromium", "chromium-browser", "/usr/bin/chromium", "google-chrome")
+_ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # the browser's world ends at loopback
 
 # Lab asks whether it may fetch news, and puts the question over the notebook.
 _QUIET = {"@jupyterlab/apputils-extension/notification.jupyterlab-settings": '{"fetchNews": "false"}'}
@@ -34,14 +35,14 @@ _QUIET = {"@jupyterlab/apputils-extension/notification.jupyterlab-settings": '{"
 
 def missing() -> str | None:
     """Say what a browser test needs and this machine has not; None if it has all."""
-    packages = [name for name in ("playwright", "jupyterlab", "nbformat") if find_spec(name) is None]
+    packages = [name for name in ("playwright", "jupyterlab", "nbformat", "nbconvert") if find_spec(name) is None]
     if packages:
         return f"needs {', '.join(packages)} (pip install 'dsnb[dev]')"
-    return None if _chromium() else "needs chromium (apt-get install chromium)"
+    return None if _chromium() else "needs chromium (Debian: sudo apt-get install chromium)"
 
 
 def _chromium() -> str | None:
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which(_DEBIAN_CHROMIUM)
+    return next(filter(None, map(shutil.which, _CHROMIUM)), None)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Kernel:
     def run(self, code: str, timeout: float = WAIT) -> Traffic:
         """Run code; return what was published, or raise AssertionError with the traceback."""
         question = self._client.execute(code, store_history=False)
-        messages = []
+        messages: list[tuple[str, dict[str, Any]]] = []
         while True:
             message = self._client.get_iopub_msg(timeout=timeout)
             kind, content = message["msg_type"], message["content"]
@@ -109,8 +110,8 @@ class Kernel:
 
 def environment(home: Path | None = None) -> dict[str, str]:
     """Return an environment without anybody's settings, in which kernels import this checkout."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "IPYTHON", "DSNB"))}
-    kept.pop("DEEPSEEK_API_KEY", None)
+    others = ("JUPYTER", "IPYTHON", "DSNB", "DEEPSEEK", "OPENAI")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     kept |= {"PYTHONPATH": os.pathsep.join(paths), "DSNB_OFFLINE": "1", "DSNB_RENDER": "live"}
     if home is not None:
@@ -122,10 +123,12 @@ def environment(home: Path | None = None) -> dict[str, str]:
 
 
 class Lab:
-    """Serve a folder of notebooks and look at it with a browser; a context manager."""
+    """Serve a folder of notebooks and look at it with a browser that reaches nothing else; a context manager."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, size: ViewportSize = SIZE, scale: float = 1) -> None:
         self.folder = folder / "notebooks"
+        self._size = size
+        self._scale = scale
         self._home = folder / "home"
         self._log = folder / "lab.log"
         self._page: Page | None = None
@@ -145,7 +148,7 @@ class Lab:
                 self._command, cwd=self.folder, env=environment(self._home), stdout=log, stderr=log
             )
         self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(executable_path=_chromium())
+        self._browser = self._playwright.chromium.launch(executable_path=_chromium(), args=[_ALONE])
         self._wait_for_server()
         return self
 
@@ -173,12 +176,29 @@ class Lab:
     def open(self, name: str) -> Notebook:
         """Show a notebook in the one window; wait until its kernel can be asked."""
         if self._page is None:
-            self._page = self._browser.new_page(viewport=SIZE)
-            self._page.set_default_timeout(WAIT * 1000)
+            self._page = self._new_page()
             self._page.goto(f"{self.url}/doc/tree/{name}")
         else:
             Notebook(self._page, self.folder / name).command("docmanager:open", path=name)
         return Notebook(self._page, self.folder / name).ready()
+
+    def convert(self, name: str) -> Path:
+        """Convert a notebook to html as it is, without running it."""
+        command = [sys.executable, "-m", "nbconvert", "--to", "html", "--log-level=ERROR", name]
+        subprocess.run(command, cwd=self.folder, env=environment(self._home), timeout=WAIT, check=True)
+        return self.folder / Path(name).with_suffix(".html")
+
+    def read(self, path: Path) -> Page:
+        """Open a file in a page of its own, which gets nothing but this file; the caller closes it."""
+        page = self._new_page()
+        page.route("**/*", lambda route: route.continue_() if route.request.url == path.as_uri() else route.abort())
+        page.goto(path.as_uri(), wait_until="domcontentloaded")
+        return page
+
+    def _new_page(self) -> Page:
+        page = self._browser.new_page(viewport=self._size, device_scale_factor=self._scale)
+        page.set_default_timeout(WAIT * 1000)
+        return page
 
     @property
     def _command(self) -> list[str]:
@@ -191,14 +211,22 @@ class Lab:
         ]
 
     def _wait_for_server(self) -> None:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         until = time.monotonic() + WAIT
         while time.monotonic() < until and self._server.poll() is None:
             try:
-                with urllib.request.urlopen(f"{self.url}/api/status", timeout=2):  # noqa: S310 — our own, on loopback
+                with direct.open(f"{self.url}/api/status", timeout=2):
                     return
             except OSError:
                 time.sleep(0.05)
         raise AssertionError(f"JupyterLab does not answer:\n{self._log.read_text()[-2000:]}")
+
+
+_SHOWN = ".jp-NotebookPanel:not(.lm-mod-hidden)"
+_IN_NOTEBOOK = f"""() => {{
+    const $ = (selector) => [...document.querySelectorAll(`{_SHOWN} ${{selector}}`)].at(-1);
+    return %s;
+}}"""
 
 
 class Notebook:
@@ -243,8 +271,26 @@ class Notebook:
     def wait(self) -> None:
         """Wait until the cells have ended; raise AssertionError where one has failed."""
         self.until("!window.running")
-        failures = self.page.locator("[data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
-        assert not failures, "\n".join(failures)
+        self.fail_with_cells()
+
+    def fail_with_cells(self) -> None:
+        """Raise AssertionError with the traceback of the first cell that has failed, if one has."""
+        failures = [output for cell in self.outputs() for output in cell if output["output_type"] == "error"]
+        assert not failures, "\n".join(failures[0]["traceback"])
+
+    def outputs(self) -> list[list[dict[str, Any]]]:
+        """Return the outputs of each code cell, as the page has them."""
+        found: list[list[dict[str, Any]]] = self.page.evaluate(
+            """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
+                .filter((cell) => cell.type === "code").map((cell) => cell.outputs.toJSON())"""
+        )
+        return found
+
+    @property
+    def kernel(self) -> str:
+        """Return the id of the kernel."""
+        found: str = self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.id")
+        return found
 
     def execute(self, code: str) -> None:
         """Have the kernel execute code that is in no cell; raise AssertionError where it fails."""
@@ -258,16 +304,20 @@ class Notebook:
         )
         assert answer["status"] == "ok", "\n".join(answer["traceback"])
 
+    def value(self, expression: str) -> Any:
+        """Return the value of an expression of the page; ``$`` finds the last element of a selector in the notebook."""
+        return self.page.evaluate(_IN_NOTEBOOK % expression)
+
     def until(self, expression: str) -> None:
-        """Wait until an expression of the page is true; ``$`` finds the last element of a selector."""
+        """Wait until such an expression is true."""
         from playwright.sync_api import TimeoutError as TooLate
 
-        last = "const $ = (selector) => [...document.querySelectorAll(selector)].at(-1);"
         try:
-            self.page.wait_for_function(f"() => {{ {last} return {expression}; }}")
+            self.page.wait_for_function(_IN_NOTEBOOK % expression)
         except TooLate:
             SHOTS.mkdir(exist_ok=True)
             self.page.screenshot(path=SHOTS / "too-late.png")
+            self.fail_with_cells()
             raise AssertionError(f"never came true: {expression} (too-late.png shows the page)") from None
 
     def command(self, name: str, **arguments: Any) -> None:
@@ -277,23 +327,26 @@ class Notebook:
         )
 
     def find(self, selector: str) -> Locator:
-        """Return the last element that a selector finds."""
-        return self.page.locator(selector).last
+        """Return the last element of the notebook that a selector finds."""
+        return self.page.locator(_SHOWN).locator(selector).last
 
     def count(self, selector: str) -> int:
-        """Return how many elements a selector finds."""
-        return self.page.locator(selector).count()
+        """Return how many elements of the notebook a selector finds."""
+        return self.page.locator(_SHOWN).locator(selector).count()
 
     def text(self, selector: str) -> str:
         """Return the text of the last element that a selector finds, as the reader sees it."""
         return self.find(selector).inner_text()
 
-    def shoot(self, name: str, selector: str = ".jp-OutputArea-output") -> None:
-        """Take pictures of the last output, in light and dark."""
-        SHOTS.mkdir(exist_ok=True)
-        for theme in ("Dark", "Light"):
-            self.command("apputils:change-theme", theme=f"JupyterLab {theme}")
-            self.find(selector).screenshot(path=SHOTS / f"{name}-{theme.lower()}.png", animations="disabled")
+    def shoot(self, name: str, selector: str = ".jp-OutputArea-output", folder: Path = SHOTS) -> list[Path]:
+        """Take pictures of the last output, in light and dark; return their paths."""
+        folder.mkdir(exist_ok=True)
+        paths = []
+        for theme in ("dark", "light"):
+            self.command("apputils:change-theme", theme=f"JupyterLab {theme.title()}")
+            paths.append(folder / f"{name}-{theme}.png")
+            self.find(selector).screenshot(path=paths[-1], animations="disabled")
+        return paths
 
     def save(self) -> dict[str, Any]:
         """Save the notebook; return what the file then says."""

@@ -15,7 +15,7 @@ from dsnb.client.usage import Usage
 from dsnb.display import already_shown, formatters, render, renderers, view
 from dsnb.display.final import FinalView
 from dsnb.display.plain import PlainView
-from dsnb.errors import ConfigurationError, ServerFailed
+from dsnb.errors import ConfigurationError, DsnbWarning, ServerFailed
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 def shown_by(name="auto"):
     """Return the class of the view that a name leads to, None for nothing."""
     made = view(name, model="deepseek-flash")
-    return type(made._shown_by) if isinstance(made, renderers._Remembering) else None
+    return type(made._inner) if isinstance(made, renderers._Guarded) else None
 
 
 def test_scripts_and_pipes_show_nothing():
@@ -151,6 +151,28 @@ def test_the_plain_view_streams_and_ends_with_one_line(capsys):
     )
 
 
+def test_the_plain_view_tells_results_when_they_come_and_once(capsys):
+    calls = [ToolCall(0, "a", "get_price"), ToolCall(1, "b", "get_price"), ToolCall(2, "c", "get_rate")]
+    done = [Event("tool", "{}", calls[0]), Event("tool", "[]", calls[1])]
+    for call, result, failed in ((calls[1], '{"error": "no\\nsuch"}', True), (calls[0], "12.5", False)):
+        call.result, call.failed = result, failed
+        done.append(Event("tool", tool=call))
+    calls[2].result = "1"
+    play([*done, Event("answer", "\n\n"), Event("answer", "So.")], Reply(model="m", tool_calls=calls, outcome="stop"))
+    assert capsys.readouterr().out == (
+        "calls get_price {}\ncalls get_price []\nget_price failed → no such\nget_price → 12.5\n\nSo.\nget_rate → 1\nm\n"
+    )
+
+
+def test_the_plain_view_says_what_begins_anew(capsys):
+    play(
+        [Event("answer", "Hm"), Event("retry", "Cut. Again in 1 s.", anew=True), Event("answer", "4")],
+        Reply(model="m", outcome="stop"),
+    )
+    out = "Hm\nCut. Again in 1 s. What this request has said is void; it begins anew.\n\n4\nm\n"
+    assert capsys.readouterr().out == out
+
+
 def test_the_plain_view_prints_what_was_not_streamed(capsys):
     play([], Reply(answer="4", reasoning="2 + 2", outcome="length", model="m"))
     assert capsys.readouterr().out == "2 + 2\n\n4\nm · cut off at its limit of tokens\n"
@@ -204,6 +226,27 @@ def test_a_terminal_of_few_characters_gets_question_marks(monkeypatch, tmp_path)
 def test_without_a_console_nothing_is_printed(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     play([Event("answer", "4")], Reply(outcome="stop"))
+
+
+def test_a_view_that_fails_warns_once_and_costs_no_reply(monkeypatch):
+    class Broken:
+        def __call__(self, event):
+            raise BrokenPipeError
+
+        def close(self, reply, error):
+            raise OSError("no space left")
+
+    monkeypatch.setitem(renderers._MAKERS, "final", lambda *_: Broken())
+
+    def turn():
+        shown = view("final")
+        shown(Event("answer", "4"))
+        shown(Event("answer", "4"))
+        shown.close(Reply(), None)
+
+    with pytest.warns(DsnbWarning, match="The final view failed .BrokenPipeError.; the reply is not affected") as told:
+        turn()
+    assert len(told) == 1
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,17 @@
+"""One JupyterLab and one browser for all tests of a process that need them."""
+
+import os
+
+import pytest
+
+from tests.display.lab import Lab, missing
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    """Serve an empty folder; skip where a person has no browser for this, fail where a machine must have one."""
+    if problem := missing():
+        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        give_up(f"the live panel in a browser {problem}")
+    with Lab(tmp_path_factory.mktemp("lab")) as lab:
+        yield lab
