@@ -13,6 +13,7 @@ from importlib import resources
 
 from dsnb.client.reply import Reply
 from dsnb.display import calls, joined, parts, seams, summary
+from dsnb.display.findings import sentence
 from dsnb.display.parts import Part
 from dsnb.errors import DsnbError
 
@@ -52,7 +53,7 @@ def _parts(reply: Reply, error: DsnbError | None) -> Iterator[Part]:
     if error is not None:
         yield parts.failure(error)
     for note in reply.notes:
-        yield parts.note(f"{note.message} {note.mend}")
+        yield parts.note(sentence(note))
     if (figures := _figures(reply)) is not None:
         yield figures
 

@@ -36,6 +36,12 @@ def bundle(findings: Sequence[Finding]) -> dict[str, str]:
     return parts.bundle(shown, style() + style("findings"), "findings")
 
 
+def sentence(finding: Finding) -> str:
+    """Return a finding as text for a line of its own."""
+    *_, message, mend = _cells(finding)
+    return f"{message[:1].upper()}{message[1:]} {mend}".strip()
+
+
 def _count(findings: Sequence[Finding]) -> tuple[str, list[str]]:
     """Say how many findings there are, and of which effects."""
     if not findings:

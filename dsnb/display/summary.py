@@ -46,6 +46,8 @@ def who(reply: Reply) -> list[str]:
 
 def ending(reply: Reply) -> str:
     """Say how a reply ended, empty where it ended as it should."""
+    if reply.outcome == "tool_calls" and reply.tool_calls and reply.tool_calls[-1].result is not None:
+        return "ended while it was still calling tools"
     return "" if reply.outcome == "stop" else OUTCOMES.get(reply.outcome, line(reply.outcome))
 
 

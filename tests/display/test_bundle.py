@@ -98,7 +98,7 @@ def test_each_representation_says_everything(mime):
         *("deepseek-flash", "thinking", "2 attempts", "cut off at its limit of tokens"),
         *("Reasoning · 300 tokens · 2.79 s", "I need the price.", "So I call the", "tool"),
         *("get_price", "symbol", "DS", "12.5", "The price is", "as", "says."),
-        *("temperature has no effect. Leave it out.", "prompt 1,234", "cached 960 (78%)", "completion 345"),
+        *("Temperature has no effect. Leave it out.", "prompt 1,234", "cached 960 (78%)", "completion 345"),
         *("reasoning 300", "cost $0.000213", "first token 0.41 s", "total 75 s"),
     ):
         assert words in text
@@ -123,7 +123,7 @@ def test_a_turn_is_told_step_by_step_and_its_figures_once(mime):
         *("deepseek-flash", "3 requests", "Reasoning · 5 tokens · 1.00 s", "I need two.", "Let me look."),
         *("get_price(", "DS", "0.41 s", "12.5", "get_price(", "DSX", "failed", "0.02 s", "There is no DSX; try DSY."),
         *("Reasoning · 6 tokens", "DSX is none.", "get_price(", "DSY", "1.30 s", "7.25"),
-        *("They are 12.5 and 7.25.", "temperature has no effect.", "prompt 300", "completion 30", "total 8.00 s"),
+        *("They are 12.5 and 7.25.", "Temperature has no effect.", "prompt 300", "completion 30", "total 8.00 s"),
     ):
         assert word in text[at:], f"{word} does not come after {text[:at][-80:]!r}"
         at = text.index(word, at) + len(word)
