@@ -71,38 +71,43 @@ class Attempts:
         starts: list[float] = []
         began, sent = time.monotonic(), self.number
         limit = exchange.request.body.get("max_tokens")
-        for resumed in count():
+        resumed = 0
+        while True:
             exchange, passed = yield from self._admitted(exchange, None if parts else compose)
             start = time.monotonic() - began
             try:
-                yield from self._sent(exchange, passed, Sending(exchange, earlier, Blanks() if json else None))
+                spoken = () if parts else earlier  # what goes on with a part goes on in its paragraph
+                yield from self._sent(exchange, passed, Sending(exchange, spoken, Blanks() if json else None))
             finally:
                 self.error = exchange.error
                 self.reply = mended([*parts, exchange.reply], [*starts, start])
                 self.reply.attempts = self.number - sent
             judged = GOOD if self.endless else verdict(exchange)
+            if judged == GOOD:
+                self._failures = 0
             if judged in {GOOD, FINAL} or not self._goes_on(judged):
                 break
             if _resumable(exchange):
                 parts.append(exchange.reply)
                 starts.append(start)
-            nothing = exchange.reply.outcome == "empty"  # the answer was complete, or this is no continuation: who knows
-            resumes = parts and not nothing and resumed < self._retry.resumes and self.endpoint.provider.contract
-            begun = self.reply if resumes else None
+                resumed += 1
+            goes_on = resumed <= self._retry.resumes and self.endpoint.provider.contract
+            begun = mended(parts, starts) if parts and goes_on and _extends(exchange, parts) else None
             left = limit
             if begun is not None and isinstance(limit, int):
-                left = limit - tokens(begun.answer) - tokens(begun.reasoning or "")
+                left = limit - _taken(begun)
                 if left <= 0:
                     self.reply.outcome, self.error = "length", None
                     return
             pause = self._patience.pause(exchange)
             if pause is None:
                 break
-            yield Pausing(pause, self._why(exchange, pause, begun), begun is None and _spoke(self.reply), self._retry)
+            why = self._why(exchange, pause, begun)
+            exchange = compose(self.endpoint, begun, left)
+            yield Pausing(pause, why, begun is None and _spoke(self.reply), self._retry)
             if begun is None:
                 parts, starts = [], []
-            exchange = compose(self.endpoint, begun, left)
-        if self.error is not None and parts and parts[-1] is not exchange.reply:
+        if parts and parts[-1] is not exchange.reply and (self.error or exchange.reply.outcome == "empty"):
             # what there is of the answer is worth more than why nobody goes on with it
             self.reply.outcome, self.error = "truncated", None
 
@@ -133,6 +138,7 @@ class Attempts:
     def _sent(self, exchange: Exchange, passed: Pass, step: Sending) -> Iterator[Step]:
         self.number += 1
         self.reply = exchange.reply
+        exchange.when_answered = passed.answered
         started = time.time()
         try:
             yield step
@@ -179,6 +185,21 @@ def _resumable(exchange: Exchange) -> bool:
     """Whether another request could go on with what this one said: text only, never in the middle of a call."""
     reply = exchange.reply
     return bool(reply.answer and not reply.tool_calls and reply.outcome in CUT and not exchange.request.completion)
+
+
+def _extends(exchange: Exchange, parts: Sequence[Reply]) -> bool:
+    """Whether the last request leaves the parts as something to go on from: it is one of them, or said nothing.
+
+    A continuation that is whole and empty does not: the answer was complete, or nobody went on with it; who knows.
+    """
+    reply = exchange.reply
+    return reply is parts[-1] or not (_spoke(reply) or reply.outcome == "empty")
+
+
+def _taken(begun: Reply) -> int:
+    """Return how many of the tokens allowed an answer has taken so far; the end of the thinking is one of them."""
+    thought = begun.reasoning is not None and (begun.reasoning != "" or not (begun.start or begun.start_reasoning))
+    return tokens(begun.answer) + tokens(begun.reasoning or "") + thought
 
 
 def _spoke(reply: Reply) -> bool:

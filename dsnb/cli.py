@@ -30,11 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def emulate(options: argparse.Namespace) -> int:
     """Serve the emulator until Ctrl-C or a termination signal."""
+    from dsnb.emulator.faults import written
+
     over = threading.Event()
     emulator = dsnb.Emulator(
         options.as_of,
         engine=options.engine,
-        faults=options.faults or None,
+        faults=written(options.faults or ()),
         seed=options.seed,
         pace=options.pace,
         port=options.port,
@@ -120,7 +122,10 @@ def _parser() -> argparse.ArgumentParser:
         "--pace", type=float, default=1.0, help="real seconds per emulated second (default 1; 0: at once)"
     )
     command.add_argument(
-        "--faults", nargs="*", metavar="FAULT", help='one for each request in turn, such as 503 429 "cut@20" ok'
+        "--faults",
+        nargs="*",
+        metavar="FAULT",
+        help='one for each request in turn, such as 503 429 "cut@20" ok; or rates, such as 503:0.1 cut:0.05',
     )
     command.set_defaults(command=emulate)
 

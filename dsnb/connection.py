@@ -82,7 +82,7 @@ def connect(
         fallback=[Endpoint(other, _key_for(other, None)) for other in map(_other, fallback)],
         budget=_budget(budget),
         emulator=emulator if base_url is None else None,
-        usage=_ledger(usage, source="live" if emulator is None else "emulator"),
+        usage=_ledger(usage, source="emulator" if provider.name == "emulator" else "live"),
     )
     if not quiet:
         # where a notebook shows it among the results, and elsewhere out of the way of a program's output

@@ -45,6 +45,16 @@ def test_emulate_serves_until_it_is_told_to_stop():
         assert "Traceback" not in process.stderr.read()
 
 
+def test_emulate_takes_faults_as_rates():
+    with (
+        emulate("--pace", "0", "--faults", "402:1.0", "cut:0.0") as (url, _),
+        dsnb.connect(url, "any", as_of="2026-11-16", retry=ONCE, usage=dsnb.UsageLog(), quiet=True) as ds,
+    ):
+        for _ in range(3):
+            with pytest.raises(dsnb.errors.InsufficientBalance):
+                ds.ask("hello")
+
+
 def test_emulate_ends_well_when_terminated():
     with emulate() as (url, process):
         assert httpx.get(f"{url}/models", headers={"authorization": "Bearer any"}).json()["object"] == "list"
@@ -59,7 +69,9 @@ def test_a_taken_port_is_told(capsys):
     assert port in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--as-of", "yesterday"], ["--engine", "oracle"], ["--faults", "gremlins"]])
+@pytest.mark.parametrize(
+    "arguments", [["--as-of", "yesterday"], ["--engine", "oracle"], ["--faults", "gremlins"], ["--faults", "503:often"]]
+)
 def test_what_the_emulator_cannot_be_is_told(arguments, capsys):
     assert main(["emulate", *arguments]) == 1
     error = capsys.readouterr().err

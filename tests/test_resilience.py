@@ -1,15 +1,17 @@
 """What is done for a turn that fails: asked again, elsewhere, or gone on with; and what is never done."""
 
 import asyncio
+import random
 import threading
 
 import pytest
 
 import dsnb
 from dsnb import errors
-from dsnb.emulator.engines import Answer
+from dsnb.emulator.engines import Answer, ToolCall
 from tests.once import ONCE, QUICK
 from tests.patience import PATIENCE
+from tests.servers import HEAD, ScriptedServer, chunk, delta
 
 TEXT = "One two three four five six seven eight nine ten, and so on until the end of the story. " * 6
 
@@ -145,25 +147,210 @@ def test_an_answer_that_was_cut_is_gone_on_with(connect, fault, thinking):
         assert reply.messages[0]["content"] == TEXT
 
 
-@pytest.mark.parametrize("place", range(1, 135, 3))
-def test_wherever_it_is_cut_the_text_is_the_same(place):
+@pytest.fixture
+def story_teller():
+    """An emulator that tells a story in several scripts, and a session that asks it."""
     with (
-        dsnb.Emulator(engine=story, faults=[f"cut@{place}"]) as emulator,
+        dsnb.Emulator(engine=lambda _request: Answer(SCRIPTS, THOUGHT)) as emulator,
         dsnb.connect(emulator.base_url, quiet=True, retry=QUICK) as ds,
     ):
-        reply = ds.ask("tell")
-        assert (reply.outcome, reply.answer, reply.reasoning) == ("stop", TEXT, "I tell a story.")
-        assert reply.attempts == (3 if place > 132 else 2)  # after the last word there is nothing to go on with
+        yield emulator, ds
 
 
-def test_a_limit_of_tokens_holds_over_the_seam(connect):
-    with dsnb.Emulator(engine=story) as emulator:
+SCRIPTS = (
+    "Once 海 and 🦀🦀 met; 你好世界，很高兴认识你。 Naïve 👩‍👩‍👧 café\n\n  indented   code: x = 12345678 + 3.14159;\n"
+    "\tThe END. 𓀀𓀁 And so on. "
+) * 2
+THOUGHT = "I tell a story 想 🤔."
+
+
+def parts(reply):
+    """Return all that has to be the same, cut or uncut."""
+    return reply.text, reply.reasoning, reply.outcome, reply.message
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+def test_wherever_it_is_cut_the_text_is_the_same_and_every_token_is_accounted_for(story_teller, thinking):
+    emulator, ds = story_teller
+    whole = ds.ask("tell", thinking=thinking)
+    draw = random.Random(7)  # noqa: S311 — the same places each time, and no secrets
+    for _ in range(50):
+        place, kind = draw.randint(1, whole.usage.completion_tokens), draw.choice(["cut", "eof", "malformed"])
+        emulator.faults = [f"{kind}@{place}"]
+        reply = ds.ask("tell", thinking=thinking)
+        assert parts(reply) == parts(whole), f"{kind} after {place} tokens"
+        assert reply.attempts in (2, 3)  # after the last word there is nothing to go on with
+    rows, frame = emulator.ledger(), ds.usage.frame("attempts")
+    known = frame[~frame.unknown]
+    by_id = {row.id: row for row in rows}
+    assert len(rows) == len(frame)
+    assert [by_id[each].completion_tokens for each in known.response_id] == list(known.completion_tokens)
+    assert {row.outcome for row in rows if row.id not in set(known.response_id)} == {"cut", "eof", "malformed"}
+    turns = ds.usage.frame()
+    assert int(turns.completion_tokens.sum()) == int(known.completion_tokens.sum())
+    assert list(turns.attempts - turns.unknown) == [1] + [
+        int((known.turn == turn).sum()) for turn in turns.turn.iloc[1:]
+    ]
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+def test_a_limit_of_tokens_holds_over_the_seam(story_teller, thinking):
+    emulator, ds = story_teller
+    total = ds.ask("tell", thinking=thinking).usage.completion_tokens
+    for limit in (1, 9, 10, 24, 25, 60, total - 1, total, total + 1):
+        emulator.faults = None
+        whole = ds.ask("tell", thinking=thinking, max_tokens=limit)
+        for place in range(max(1, limit - 3), min(limit, total) + 1):
+            emulator.faults = [f"cut@{place}"]
+            reply = ds.ask("tell", thinking=thinking, max_tokens=limit)
+            assert parts(reply) == parts(whole), f"cut after {place} of {limit} tokens"
+
+
+@pytest.mark.parametrize("stop", ["很高", "END", "🦀 m", "\n\n", "5678 +"])
+def test_a_stop_string_holds_over_the_seam(story_teller, stop):
+    emulator, ds = story_teller
+    whole = ds.ask("tell", thinking=False, stop=stop)
+    assert whole.answer == SCRIPTS.partition(stop)[0]
+    for place in range(1, whole.usage.completion_tokens + 1, 2):
+        emulator.faults = [f"cut@{place}"]
+        assert parts(ds.ask("tell", thinking=False, stop=stop)) == parts(whole)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        {"start": SCRIPTS[:9]},
+        {"start": SCRIPTS[:9], "thinking": True},
+        {"start": SCRIPTS[:9], "thinking": False, "max_tokens": 30},
+    ],
+)
+def test_an_answer_that_was_begun_is_gone_on_with(story_teller, prompt):
+    emulator, ds = story_teller
+    whole = ds.ask("tell", **prompt)
+    for place in range(1, whole.usage.completion_tokens, 3):
+        emulator.faults = [f"cut@{place}", "cut@2"]
+        reply = ds.ask("tell", **prompt)
+        assert parts(reply) == parts(whole)
+        assert reply.text.startswith(SCRIPTS[:9])
+        assert sum(message["role"] == "assistant" for message in emulator.requests()[-1]["messages"]) == 1
+
+
+def test_reasoning_that_was_begun_is_gone_on_with(story_teller):
+    emulator, ds = story_teller
+    begun = {"role": "assistant", "content": "", "reasoning_content": THOUGHT[:6], "prefix": True}
+    asked = [{"role": "user", "content": "tell"}, begun]
+    whole = ds.ask(asked, thinking=True)
+    assert whole.reasoning == THOUGHT[6:]
+    for place in range(1, whole.usage.completion_tokens, 5):
+        emulator.faults = [f"cut@{place}"]
+        reply = ds.ask(asked, thinking=True)
+        assert parts(reply) == parts(whole)
+        last = emulator.requests()[-1]["messages"]
+        assert [message["role"] for message in last] == ["user", "assistant"]
+        assert last[-1]["reasoning_content"] in (THOUGHT, THOUGHT[:6])
+
+
+def test_json_is_gone_on_with(connect):
+    with dsnb.Emulator() as emulator:
         ds = connect(emulator.base_url)
-        whole = ds.ask("tell", thinking=False, max_tokens=50)
-        emulator.faults = ["cut@20"]
-        reply = ds.ask("tell", thinking=False, max_tokens=50)
-        assert (reply.outcome, reply.answer) == ("length", whole.answer)
-        assert reply.seams
+        whole = ds.ask('Answer in JSON: {"name": "Ada", "born": 1815}', json=True)
+        for place in range(1, whole.usage.completion_tokens, 4):
+            emulator.faults = [f"cut@{place}"]
+            reply = ds.ask('Answer in JSON: {"name": "Ada", "born": 1815}', json=True)
+            assert (reply.parsed, reply.answer) == (whole.parsed, whole.answer)
+
+
+def test_a_conversation_and_its_tools_do_not_notice(connect):
+    @dsnb.tool
+    def look(what: str) -> str:
+        """Look at something."""
+        return f"{what}: 42"
+
+    def looking(request):
+        if request.last_user == "look" and not request.results:
+            return Answer("I look at it. 看！", "A tool.", (ToolCall("look", '{"what": "海"}'),))
+        return f"Then it was {request.results or request.last_user} 🦀, and they all went home."
+
+    def talk(ds, emulator, faults):
+        chat = ds.conversation(tools=[look])
+        for prompt in ("hello", "look", "and then?"):
+            emulator.faults = faults
+            assert ds.ask(prompt, into=chat).outcome == "stop"
+        return chat.messages
+
+    def without_ids(messages):
+        kept = []
+        for message in messages:
+            calls = [call["function"] for call in message.get("tool_calls", ())]
+            kept.append({**message, "tool_calls": calls, "tool_call_id": None})
+        return kept
+
+    with dsnb.Emulator(engine=looking) as emulator:
+        ds = connect(emulator.base_url)
+        whole = without_ids(talk(ds, emulator, None))
+        for place in range(1, 30, 4):
+            found = talk(ds, emulator, [f"cut@{place}", f"eof@{place + 1}", 503, f"cut@{place + 2}"])
+            assert without_ids(found) == whole
+
+
+def test_what_a_continuation_said_before_its_call_was_cut_is_told_again():
+    @dsnb.tool
+    def look(what: str) -> str:
+        """Look at something."""
+        return "42"
+
+    def looking(request):
+        if request.results:
+            return "Done."
+        return Answer("I look at it, here and there.", None, (ToolCall("look", '{"what": "the sea and the sky"}'),))
+
+    with (
+        dsnb.Emulator(engine=looking) as emulator,
+        dsnb.connect(emulator.base_url, quiet=True, retry=QUICK) as ds,
+    ):
+        for place in range(5, 30):  # some of them within the text, some within the call
+            emulator.faults = ["cut@3", f"cut@{place}"]
+            reply = ds.ask("look", tools=[look], thinking=False)
+            assert reply.rounds[0].answer == "I look at it, here and there."
+            assert [call.result for call in reply.tool_calls] == ["42"]
+
+
+@pytest.mark.parametrize("faults", [["malformed@9"], ["cut@9", "malformed@9", 503], ["eof@5", "empty", "malformed@5"]])
+def test_the_events_say_what_the_reply_says(faults):
+    with (
+        dsnb.Emulator(engine=story, faults=faults) as emulator,
+        dsnb.connect(emulator.base_url, quiet=True, retry=QUICK) as ds,
+    ):
+        told = ""
+        for event in ds.stream("tell", thinking=False):
+            told = "" if event.anew else told + (event.text if event.type == "answer" else "")
+        assert told == ds.last.answer == TEXT
+
+
+def test_nobody_waits_for_an_answer_that_is_broken_already():
+    with (
+        ScriptedServer(
+            lambda talk: (talk.send(HEAD, chunk(delta("Hm")), chunk(b"data: {no\n\n")), talk.hold())
+        ) as server,
+        dsnb.connect(server.base_url, "any", quiet=True, retry=ONCE, usage=dsnb.UsageLog()) as ds,
+        pytest.raises(errors.MalformedReply) as caught,
+    ):
+        ds.ask("hello")
+    assert caught.value.reply.answer == "Hm"
+
+
+def test_those_who_wait_for_the_endpoint_do_not_wait_for_the_end_of_its_first_answer():
+    retry = dsnb.Retry(first=0.001, longest=0.002, probe=0.01, longest_probe=0.01, failures=2)
+    with (
+        dsnb.Emulator(engine=story, faults=[503, 503, "stall@9", "ok"]) as emulator,
+        dsnb.connect(emulator.base_url, quiet=True, retry=retry) as ds,
+    ):
+        slow = ds.stream("tell", thinking=False)
+        while next(slow).type != "answer":  # it has met the outage, and found its end
+            pass
+        assert ds.gate().open
+        assert ds.ask("hello", thinking=False).outcome == "stop"
+        slow.close()
 
 
 def test_what_is_cut_again_and_again_comes_back_as_far_as_it_came(connect):
@@ -318,3 +505,17 @@ def test_a_continuation_that_says_nothing_is_no_end():
     ):
         reply = ds.ask("tell")
         assert (reply.outcome, reply.answer, reply.attempts) == ("stop", TEXT, 3)
+
+
+def test_events_of_a_healed_answer_add_up_to_it():
+    @dsnb.tool
+    def get_price(symbol: str) -> float:
+        """Return the price of a stock."""
+        return 12.5
+
+    with dsnb.Emulator() as emulator, dsnb.connect(emulator.base_url, quiet=True, retry=QUICK) as ds:
+        emulator.faults = ["ok", "cut@45"]
+        events = list(ds.stream("get_price of AAPL", tools=[get_price]))
+        reply = events[-1].reply
+        assert reply.rounds[1].seams
+        assert "".join(event.text for event in events if event.type == "answer") == reply.answer

@@ -294,7 +294,9 @@ def test_interrupting_a_tool_leaves_a_history_that_can_be_sent():
 
 
 def test_json_that_was_cut_off_is_not_asked_for_again(both):
-    with dsnb.Emulator(engine=scripted(Answer(reasoning=None, content='{"name": "Ada, the first of all"}'))) as emulator:
+    with dsnb.Emulator(
+        engine=scripted(Answer(reasoning=None, content='{"name": "Ada, the first of all"}'))
+    ) as emulator:
         ask, _ = both(emulator)
         with pytest.raises(errors.InvalidOutput, match="max_tokens"):
             ask("Who is Ada?", json=Person, max_tokens=5)

@@ -34,12 +34,12 @@ class StreamDecoder(Transcript):
         self._frames = Frames()
         self._closed = False
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Take the next bytes and return what they say.
+    def feed(self, data: bytes, events: list[Event] | None = None) -> list[Event]:
+        """Take the next bytes and return what they say, added to ``events``: what came before an error stays there.
 
         Raises ServerFailed for an error inside the stream, MalformedReply for what breaks the format.
         """
-        events: list[Event] = []
+        events = [] if events is None else events
         if self._closed:
             return events
         self._closed = True  # and so it stays, unless all goes well
@@ -57,13 +57,13 @@ class StreamDecoder(Transcript):
         self._closed = False
         return events
 
-    def finish(self) -> list[Event]:
+    def finish(self, events: list[Event] | None = None) -> list[Event]:
         """Take the end of the input and return what was still held back; `outcome` then says how the stream ended.
 
         A last frame without its blank line counts; one that is cut in the middle makes the outcome ``truncated``.
         Raises MalformedReply where no frame has come at all but something else has.
         """
-        events: list[Event] = []
+        events = [] if events is None else events
         if not self._closed:
             self._closed = True
             for event, frame in self._frames.finish():

@@ -57,6 +57,7 @@ class Exchange:
         )
         self.status: int | None = None  # HTTP; None while, or if, no answer came
         self.error: DsnbError | None = None
+        self.when_answered: Callable[[], object] | None = None  # called as soon as a good answer begins
         self._pricing = pricing
         dialect = endpoint.provider.dialect
         self._dialect = replace(dialect, think_tags=False) if request.completion else dialect  # which is text, as it is
@@ -72,9 +73,9 @@ class Exchange:
         self._first_answer: float | None = None
 
     @property
-    def done(self) -> bool:
-        """Whether the answer is complete, so that whatever still comes does not matter."""
-        return self._decoder.done
+    def over(self) -> bool:
+        """Whether nothing that still comes is of use: a limit has fired, or the answer is broken."""
+        return self.watch.fired is not None or self.error is not None
 
     @property
     def phase(self) -> str:
@@ -98,6 +99,8 @@ class Exchange:
         self._open, self.status = True, 200
         # some hosts cannot stream and answer with plain JSON all the same
         self._streamed = self.request.stream and "json" not in headers.get("content-type", "")
+        if self.when_answered is not None:
+            self.when_answered()
         self.reply.trace_id = headers.get("x-ds-trace-id")
         self.reply.emulated = "x-dsnb-emulator" in headers
 
@@ -110,11 +113,12 @@ class Exchange:
             return [self._queued()] if not data.strip() else []
         decoder = self._decoder
         before = decoder.tokens
+        events: list[Event] = []
         try:
-            events = decoder.feed(data)
+            decoder.feed(data, events)
         except DsnbError as error:
             self.error = error
-            return []
+            return events
         if decoder.tokens == before:
             if events and events[-1].type == "queued":
                 self._queued()
@@ -124,6 +128,16 @@ class Exchange:
         if decoder.done:
             watch.stall = min(watch.stall, LINGER)
         watch.resume(progress=decoder.tokens != before)
+        return events
+
+    def ended(self) -> list[Event]:
+        """Take the end of the body, whole or not; return what had still been held back. Never raises."""
+        events: list[Event] = []
+        if self._open and self._streamed and self.error is None:
+            try:
+                self._decoder.finish(events)
+            except DsnbError as malformed:
+                self.error = malformed
         return events
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> None:

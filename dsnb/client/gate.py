@@ -27,8 +27,8 @@ class Gate:
     """Let requests to one model of one endpoint pass, as many as it bears.
 
     After ``failures`` in a row the gate closes: callers wait, and after ``probe`` seconds one of them passes alone.
-    If that goes well, all pass; else the next one tries after twice the time, ``longest`` at most. `limit` falls when
-    the endpoint says "too many", and rises again with each request that goes well.
+    If that is answered, all pass; else the next one tries after twice the time, ``longest`` at most. `limit` falls
+    when the endpoint says "too many", and rises again with each request that goes well.
 
     Whoever is let in gets a `Pass`, and gives it back with what came of the request.
     """
@@ -48,8 +48,10 @@ class Gate:
         self._patience = failures
         self._probe, self._longest = probe, longest
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a pass may be collected, and given back, by whoever holds it
         self._queue: dict[_Place, None] = {}  # in the order of arrival
+        self._entered = 0  # requests so far, and how many it were when the limit fell for the last time
+        self._lowered = 0
         self._failed = 0
         self._shut_until: float | None = None  # None: open
         self._pause = probe
@@ -119,16 +121,27 @@ class Gate:
                 return math.inf
             del self._queue[place]
             self.under_way += 1
+            self._entered += 1
             self._wake()
-            return Pass(self, probe)
+            return Pass(self, self._entered, probe)
 
-    def _left(self, outcome: str, *, probe: bool) -> None:
+    def _answered(self) -> None:
+        """Open, before the one that tried has ended: the endpoint is up."""
+        with self._lock:
+            self._probing = False
+            self._reopen()
+            self._wake()
+
+    def _reopen(self) -> None:
+        self._failed, self._shut_until, self._pause = 0, None, self._probe
+
+    def _left(self, outcome: str, number: int, *, probe: bool) -> None:
         with self._lock:
             before, self.under_way = self.under_way, self.under_way - 1
             if probe:
                 self._probing = False
             if outcome == "good":
-                self._failed, self._shut_until, self._pause = 0, None, self._probe
+                self._reopen()
                 self.limit = min(self.limit + 1 / self.limit, self.most)
             elif outcome == "failed":
                 self._failed += 1
@@ -136,7 +149,12 @@ class Gate:
                     self._shut_until = self._clock() + self._pause
                     self._pause = min(2 * self._pause, self._longest)
             elif outcome == "many":
-                self.limit = max(1.0, min(self.limit, before) * _LOWERED)
+                self._reopen()
+                if number > self._lowered:
+                    self._lowered = self._entered
+                    self.limit = max(1.0, min(self.limit, before) * _LOWERED)
+                else:  # sent before the limit fell: what the endpoint bears is at most what it has without this one
+                    self.limit = max(1.0, min(self.limit, before - 1))
             self._wake()
 
     def _forget(self, place: _Place) -> None:
@@ -156,17 +174,27 @@ class Gate:
 class Pass:
     """The right to send one request, to be given back with what came of it."""
 
-    __slots__ = ("_gate", "_probe")
+    __slots__ = ("_gate", "_number", "_probe")
 
-    def __init__(self, gate: Gate, probe: bool) -> None:
+    def __init__(self, gate: Gate, number: int, probe: bool) -> None:
         self._gate: Gate | None = gate
+        self._number = number
         self._probe = probe
+
+    def answered(self) -> None:
+        """Tell that an answer has begun: whoever waits for the endpoint to be up need not wait for its end."""
+        if self._gate is not None and self._probe:
+            self._probe = False
+            self._gate._answered()  # noqa: SLF001 — the two are one
 
     def leave(self, outcome: str) -> None:
         """Tell that the request is over: ``good``, ``failed`` (the endpoint is down), ``many`` (429), or ``other``."""
         gate, self._gate = self._gate, None
         if gate is not None:
-            gate._left(outcome, probe=self._probe)  # noqa: SLF001 — the two are one
+            gate._left(outcome, self._number, probe=self._probe)  # noqa: SLF001 — as above
+
+    def __del__(self) -> None:
+        self.leave("other")  # whoever held it was interrupted before he could
 
 
 class _Place:

@@ -174,7 +174,8 @@ def continued(request: Request, begun: Reply, max_tokens: int | None) -> Request
     ``max_tokens`` is what is left of the request's own limit, None where it has none.
     """
     given = request.body["messages"]
-    body = request.body | {"messages": [*(given[:-1] if request.start else given), {**begun.message, "prefix": True}]}
+    kept = given[:-1] if given and _is_prefix(given[-1]) else given
+    body = request.body | {"messages": [*kept, {**begun.message, "prefix": True}]}
     return Request(BETA_CHAT, body | ({} if max_tokens is None else {"max_tokens": max_tokens}))
 
 

@@ -79,24 +79,26 @@ class Transport:
         response: Any = None
         exchange.began()
         try:
-            response = self.openai.post(
-                exchange.request.path,
-                body=exchange.request.body,
-                cast_to=httpx2.Response,
-                options={"timeout": self._timeout(exchange)},
-                stream=True,
-                stream_cls=Stream[Any],
-            )
-            exchange.opened(response.headers)
-            with watchdog.guard(exchange.watch, _cutter(response)):
-                for data in response.iter_bytes():
-                    yield from exchange.received(data)
-                    if exchange.watch.fired:
-                        break
-        except APIStatusError as error:
-            exchange.refused(error.status_code, error.response.headers, error.response.content)
-        except _BROKEN as error:
-            exchange.broke(_describe(error))
+            try:
+                response = self.openai.post(
+                    exchange.request.path,
+                    body=exchange.request.body,
+                    cast_to=httpx2.Response,
+                    options={"timeout": self._timeout(exchange)},
+                    stream=True,
+                    stream_cls=Stream[Any],
+                )
+                exchange.opened(response.headers)
+                with watchdog.guard(exchange.watch, _cutter(response)):
+                    for data in response.iter_bytes():
+                        yield from exchange.received(data)
+                        if exchange.over:
+                            break
+            except APIStatusError as error:
+                exchange.refused(error.status_code, error.response.headers, error.response.content)
+            except _BROKEN as error:
+                exchange.broke(_describe(error))
+            yield from exchange.ended()
         except BaseException:
             exchange.interrupted()
             raise
@@ -110,25 +112,28 @@ class Transport:
         response: Any = None
         exchange.began()
         try:
-            response = await self.async_openai.post(
-                exchange.request.path,
-                body=exchange.request.body,
-                cast_to=httpx2.Response,
-                options={"timeout": self._timeout(exchange)},
-                stream=True,
-                stream_cls=AsyncStream[Any],
-            )
-            exchange.opened(response.headers)
-            with watchdog.guard(exchange.watch, _cutter(response)):
-                async for data in response.aiter_bytes():
-                    for event in exchange.received(data):
-                        yield event
-                    if exchange.watch.fired:
-                        break
-        except APIStatusError as error:
-            exchange.refused(error.status_code, error.response.headers, error.response.content)
-        except _BROKEN as error:
-            exchange.broke(_describe(error))
+            try:
+                response = await self.async_openai.post(
+                    exchange.request.path,
+                    body=exchange.request.body,
+                    cast_to=httpx2.Response,
+                    options={"timeout": self._timeout(exchange)},
+                    stream=True,
+                    stream_cls=AsyncStream[Any],
+                )
+                exchange.opened(response.headers)
+                with watchdog.guard(exchange.watch, _cutter(response)):
+                    async for data in response.aiter_bytes():
+                        for event in exchange.received(data):
+                            yield event
+                        if exchange.over:
+                            break
+            except APIStatusError as error:
+                exchange.refused(error.status_code, error.response.headers, error.response.content)
+            except _BROKEN as error:
+                exchange.broke(_describe(error))
+            for event in exchange.ended():
+                yield event
         except BaseException:
             exchange.interrupted()
             raise

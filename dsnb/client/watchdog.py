@@ -66,17 +66,15 @@ class Watch:
             if self.fired is not None:
                 return
             self.fired = reason
-            cut = self._cut
-        if cut is not None:
-            cut()
+            if self._cut is not None:
+                self._cut()  # under the lock: once `attach` has taken it away, the socket may be another turn's
 
     def attach(self, cut: Callable[[], None] | None) -> None:
         """Name what wakes a blocked reader; a limit that has already fired cuts at once."""
         with self._lock:
             self._cut = cut
-            fired = self.fired is not None
-        if fired and cut is not None:
-            cut()
+            if self.fired is not None and cut is not None:
+                cut()
 
 
 class Watchdog:

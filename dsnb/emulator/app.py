@@ -21,6 +21,7 @@ from dsnb.emulator.backend import Backend
 from dsnb.emulator.connection import Connection
 from dsnb.emulator.exchange import Exchange
 from dsnb.emulator.headers import KEY, Headers, bearer
+from dsnb.emulator.ledger import LedgerRow
 from dsnb.emulator.server import App, Receive, Scope, Send
 from dsnb.errors import UnknownModel
 
@@ -58,6 +59,16 @@ def app(backend: Backend, headers: Headers) -> App:
         wrong_method = isinstance(problem, HTTPException) and problem.status_code == 405
         return refuse(error("method_wrong" if wrong_method else "path_unknown"))
 
+    async def turn_away(key: str, found: ErrorBody, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse whoever has no right key; the referee hears of it."""
+        if scope["method"] == "POST":
+            raw = await Connection(scope, receive, send).body()
+            if raw is None:
+                return
+            visit = backend.referee.arrive(key, scope["path"], raw, backend.clock.pace)
+            backend.referee.leave(visit, LedgerRow(None, None, found.status, "rejected"))
+        await refuse(found)(scope, receive, send)
+
     routes = [
         *(
             Route(base + path, _Completions(backend, headers, beta=beta, completion=completion), methods=["POST"])
@@ -74,9 +85,9 @@ def app(backend: Backend, headers: Headers) -> App:
     async def authenticated(scope: Scope, receive: Receive, send: Send) -> None:
         key = bearer(scope["headers"])
         if key is None:
-            await refuse(error("key_missing"))(scope, receive, send)
+            await turn_away("", error("key_missing"), scope, receive, send)
         elif not backend.account.accepts(key):
-            await refuse(invalid_key(key))(scope, receive, send)
+            await turn_away(key, invalid_key(key), scope, receive, send)
         else:
             scope[KEY] = key
             await router(scope, receive, send)

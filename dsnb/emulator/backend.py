@@ -19,6 +19,7 @@ from dsnb.emulator.engines import Answer, Engine, EngineRequest
 from dsnb.emulator.faults import Schedule
 from dsnb.emulator.ledger import Ledger
 from dsnb.emulator.output import Output, generate
+from dsnb.emulator.referee import Referee
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Backend:
     passback: str
     faults: Schedule
     ledger: Ledger
+    referee: Referee = field(default_factory=Referee)
     known_calls: set[str] = field(default_factory=set)  # the tool calls that a warm server remembers
 
     def contract(self, instant: datetime) -> Contract:

@@ -18,6 +18,7 @@ from dsnb.emulator.engines import Engine, EngineRequest, Said
 from dsnb.emulator.engines import engine as named
 from dsnb.emulator.faults import Faults, Schedule
 from dsnb.emulator.ledger import Ledger, LedgerRow
+from dsnb.emulator.referee import Verdict
 from dsnb.errors import EmulatorError
 
 if TYPE_CHECKING:
@@ -50,12 +51,12 @@ class Emulator:
     ``as_of`` is the emulated date (00:00 UTC), datetime or ISO text at which its clock starts, by default one off-peak
     instant of the present contract. ``engine`` says what the model answers: ``"script"``, ``"echo"``, an object with
     an ``answer`` method, or such a function; one from outside is asked from worker threads. ``faults`` is a list with
-    one fault per request, or a mapping of faults to rates (see `dsnb.emulator.faults`). ``seed`` decides ids, logprobs
-    and chance faults. ``pace`` is real seconds per emulated second: 0 never waits, 1 is real time. ``balance`` is in
-    USD. ``concurrency`` limits the requests at once, by default the model's documented ceiling. ``port`` 0 takes any
-    free one. ``keys`` are the API keys accepted, by default any. ``passback`` says how strictly missing
-    ``reasoning_content`` is refused: ``"enforced"`` as measured, ``"documented"`` as the guide has it, ``"warm"`` as
-    a server that remembers its own replies.
+    one fault per request, or a mapping of faults to rates (see `dsnb.emulator.faults`), and can be set anew at any
+    time. ``seed`` decides ids, logprobs and chance faults. ``pace`` is real seconds per emulated second: 0 never waits,
+    1 is real time. ``balance`` is in USD. ``concurrency`` limits the requests at once, by default the model's
+    documented ceiling. ``port`` 0 takes any free one. ``keys`` are the API keys accepted, by default any. ``passback``
+    says how strictly missing ``reasoning_content`` is refused: ``"enforced"`` as measured, ``"documented"`` as the
+    guide has it, ``"warm"`` as a server that remembers its own replies.
 
     Raises `EmulatorError` for settings that cannot be, and on start for an address or port that it cannot bind.
     """
@@ -130,6 +131,17 @@ class Emulator:
     def requests(self) -> list[dict[str, Any]]:
         """Return the bodies of the completions asked for, in the order of arrival (those that were JSON objects)."""
         return self._backend.ledger.requests()
+
+    def verdict(self) -> Verdict:
+        """Return what the client did wrong so far, as a server sees it; ``verdict().fouls`` is empty if it did well.
+
+        It looks for retry storms, a Retry-After that was ignored, requests sent again that cannot succeed, replies
+        left in the middle, and requests beyond a concurrency limit that was told (see `dsnb.emulator.Foul`). Pauses
+        count in emulated seconds, at ``pace`` 0 in real ones. Callers are told apart by what they ask: the same request
+        that comes within a minute after it failed is taken for another try, so let many callers ask different things.
+        Whether a client took a reply that was cut off for a whole one cannot be seen from here.
+        """
+        return self._backend.referee.verdict()
 
     def start(self) -> Self:
         """Start to serve; do nothing if already serving.

@@ -21,6 +21,7 @@ from dsnb.emulator.faults import BREAKS
 from dsnb.emulator.headers import Headers
 from dsnb.emulator.ledger import LedgerRow
 from dsnb.emulator.output import Output
+from dsnb.emulator.referee import ABORTED, Visit
 from dsnb.emulator.text_reply import TextReply
 from dsnb.emulator.wire import Head, Usage, dumps
 
@@ -31,7 +32,6 @@ _LARGE = 64 * 1024  # bytes; a larger request is worked on in another thread, so
 _KEEP_ALIVE_SECONDS = 10.0  # emulated; how often the API sends them is not published
 _CEILING = 500  # requests at once, where the catalogue knows none: the smaller of the documented ceilings
 _STALL_SECONDS = 600.0  # real; the API too gives a request ten minutes
-_ABORTED = "aborted by client"
 # The errors behind the statuses that a fault can name. The 400 is the one that most clients have met.
 _STATUSES = {
     400: "reasoning_missing",
@@ -60,13 +60,15 @@ class Exchange:
         self._timeline = backend.clock.timeline()
         self._contract = backend.contract(self._timeline.began)
         self._model: str | None = None
+        self._visit: Visit | None = None
 
     async def serve(self) -> None:
         """Answer the request, or break it as its fault says."""
         raw = await self._connection.body()
         if raw is None:
-            self._enter(None, _ABORTED)
+            self._enter(None, ABORTED)
             return
+        self._visit = self._backend.referee.arrive(self._key, self._path, raw, self._backend.clock.pace)
         parse = partial(self._backend.parse, raw, self._contract, completion=self._completion)
         parsed = await self._off_loop(len(raw) > _LARGE, parse)
         if not isinstance(parsed, ErrorBody):
@@ -94,6 +96,8 @@ class Exchange:
             return
         refusal = backend.admit(request.model)
         if refusal:
+            if refusal.status == 429 and self._visit is not None:
+                self._visit.limit = backend.account.limit(request.model)
             await self._refuse(refusal)
             return
         with backend.account.slot(request.model):
@@ -137,7 +141,7 @@ class Exchange:
                 cost=charged,
                 started=self._timeline.began,
             )
-            backend.ledger.enter(self._ordinal, row)
+            self._record(row)
             backend.known_calls.update(call.id for call in output.calls)
 
         ended = await self._queue(delivery)
@@ -153,7 +157,7 @@ class Exchange:
             await self._finish(delivery, strike)
         else:
             self._timeline.interrupt()
-            settle(_ABORTED, bisect_right([due(token) for token in range(1, last + 1)], self._timeline.seconds))
+            settle(ABORTED, bisect_right([due(token) for token in range(1, last + 1)], self._timeline.seconds))
 
     async def _queue(self, delivery: AnyDelivery) -> str | None:
         """Wait for the inference to begin, with keep-alives; return how the exchange ended if it never does."""
@@ -166,7 +170,7 @@ class Exchange:
             if not await self._reach(waited, delivery):
                 self._timeline.interrupt()
                 self._timeline.end()
-                return _ABORTED
+                return ABORTED
             delivery.put(delivery.keep_alive)
             await delivery.flush()
         if self._fault.seconds < longest:
@@ -230,6 +234,8 @@ class Exchange:
 
     async def _refuse(self, refusal: ErrorBody, *, retry_after: int | None = None) -> None:
         """Answer with an error, which costs nothing."""
+        if self._visit is not None:
+            self._visit.retry_after = retry_after
         self._enter(refusal.status, "rejected")
         extra = {} if retry_after is None else {"retry-after": str(retry_after)}
         fields = self._headers.fixed(refusal.content_type, refusal.body, extra)
@@ -237,8 +243,16 @@ class Exchange:
         await self._connection.end(refusal.body)
 
     def _enter(self, status: int | None, outcome: str) -> None:
-        row = LedgerRow(None, self._model, status, outcome, started=self._timeline.began)
+        self._record(LedgerRow(None, self._model, status, outcome, started=self._timeline.began))
+
+    def _record(self, row: LedgerRow) -> None:
         self._backend.ledger.enter(self._ordinal, row)
+        if self._visit is not None:
+            self._backend.referee.leave(self._visit, row)
+
+    @property
+    def _path(self) -> str:
+        return f"{'beta ' if self._beta else ''}{'completion' if self._completion else 'chat'}"
 
     def _failure(self) -> ErrorBody:
         """Return the answer that a status fault gives."""

@@ -16,6 +16,12 @@
 
 A server that listens cannot refuse one request, so `"refuse"` accepts it and resets: the nearest there is.
 Without `@N` the token is drawn from the seed. A reply of fewer than N tokens is broken just before its finish chunk.
+
+They can be changed while the emulator runs, from the next request on:
+
+>>> emulator.faults = [503, "cut@20", "ok"]       # one for each request in turn, then none
+>>> emulator.faults = {503: 0.1, "stall": 0.05}   # rates: three requests in twenty
+>>> emulator.faults = None                        # the storm is over
 """
 
 from __future__ import annotations
@@ -75,6 +81,22 @@ def parse(spec: Spec) -> Fault:
     if name in WHOLE and not number:
         return Fault(name)
     raise _unknown(spec)
+
+
+def written(words: Sequence[str]) -> Faults:
+    """Return the faults that a command line names: one for each request, or rates such as ``503:0.1``.
+
+    Raises `EmulatorError` for a mixture of both, and for a rate that is no number.
+    """
+    pairs = [word.rpartition(":") for word in words]
+    if not any(colon for _, colon, _ in pairs):
+        return list(words) or None
+    if not all(colon for _, colon, _ in pairs):
+        raise EmulatorError("faults are either one for each request, or all of them rates such as 503:0.1 cut:0.05.")
+    try:
+        return {name: float(rate) for name, _, rate in pairs}
+    except ValueError:
+        raise EmulatorError(f"a fault's rate is a number from 0 to 1, as in 503:0.1; got {' '.join(words)}.") from None
 
 
 class Schedule:

@@ -34,7 +34,7 @@ def test_as_many_pass_as_the_limit_says_and_then_one_for_each_that_leaves():
     assert all(passes)
     assert gate.enter(0) is None
     passes[0].leave("good")
-    assert gate.enter(0)
+    passes.append(gate.enter(0))
     assert gate.under_way == 3
     passes[1].leave("other")
     passes[1].leave("other")  # once is enough
@@ -114,6 +114,51 @@ def test_too_many_requests_lower_the_limit_until_it_clears():
     for _ in range(2000):
         gate.enter(0).leave("good")
     assert gate.limit > 40
+
+
+def test_those_turned_away_together_lower_the_limit_to_what_was_borne():
+    gate = Gate(limit=1000)
+    passes = [gate.enter(0) for _ in range(64)]
+    for each in passes[10:]:  # the endpoint took ten
+        each.leave("many")
+    assert gate.limit == 10
+    assert gate.enter(0) is None
+    passes[0].leave("good")
+    assert 10 < gate.limit < 11
+    gate.enter(0).leave("many")
+    assert gate.limit == 7, "this one was sent when the limit was known"
+
+
+def test_an_answer_that_has_begun_lets_the_others_in(clock):
+    gate = Gate(failures=1, probe=1.0, clock=clock)
+    shut(gate)
+    clock.now += 1.0
+    probe = gate.enter(0)
+    assert gate.enter(0) is None
+    probe.answered()
+    other = gate.enter(0)
+    assert other
+    assert gate.open
+    probe.leave("failed")  # broken later: one failure like any other
+    assert not gate.open
+    other.leave("good")
+    assert gate.under_way == 0
+
+
+def test_a_probe_that_is_told_to_come_later_has_found_the_endpoint_up(clock):
+    gate = Gate(failures=1, probe=1.0, clock=clock)
+    shut(gate)
+    clock.now += 1.0
+    gate.enter(0).leave("many")
+    assert gate.open
+
+
+def test_a_pass_that_is_lost_is_given_back():
+    gate = Gate(limit=1)
+    lost = gate.enter(0)
+    assert gate.enter(0) is None
+    del lost
+    assert gate.under_way == 0
 
 
 def test_threads_and_tasks_wait_at_the_same_gate_in_order():

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsnb.emulator import Answer, Emulator
-from dsnb.emulator.faults import OK, Schedule, parse
+from dsnb.emulator.faults import OK, Schedule, parse, written
 from dsnb.errors import EmulatorError
 from tests.emulator.talking import KEY, body, chunks, connect, everything, post, said, until
 from tests.patience import PATIENCE
@@ -339,3 +339,13 @@ def test_a_reset_frees_the_socket_at_once():
         while emulator._server._state.connections and time.monotonic() < deadline:
             time.sleep(0.001)
         assert not emulator._server._state.connections
+
+
+def test_a_command_line_names_faults_one_by_one_or_as_rates():
+    assert written([]) is None
+    assert written(["503", "cut@20", "ok"]) == ["503", "cut@20", "ok"]
+    assert written(["503:0.1", "cut@20:0.05"]) == {"503": 0.1, "cut@20": 0.05}
+    Schedule(written(["503@5:0.1", "stall:0.9"]), 0)
+    for wrong in (["503", "cut:0.1"], ["503:often"]):
+        with pytest.raises(EmulatorError, match=r"503:0\.1"):
+            written(wrong)

@@ -80,10 +80,14 @@ class EngineRequest:
 
     @property
     def results(self) -> list[tuple[str, str]]:
-        """Return the name and result of each tool that answered since the last user message, if a tool spoke last."""
+        """Return the name and result of each tool that answered since the last user message, if a tool spoke last.
+
+        The beginning of the answer, in a prefix request, does not count as spoken.
+        """
         names: dict[object, str] = {}
         results: list[tuple[str, str]] = []
-        for message in self.messages:
+        messages = self.messages[:-1] if self.settings.prefix else self.messages
+        for message in messages:
             role = message.get("role")
             if role == "user":
                 results = []
@@ -92,7 +96,7 @@ class EngineRequest:
                 names |= {call.get("id"): call.get("function", {}).get("name", "") for call in called}
             elif role == "tool":
                 results.append((names.get(message.get("tool_call_id"), ""), text(message)))
-        return results if self.messages and self.messages[-1].get("role") == "tool" else []
+        return results if messages and messages[-1].get("role") == "tool" else []
 
     @property
     def roles(self) -> Counter[str]:
