@@ -1,6 +1,7 @@
 """What every test may rely on: no key, no network beyond this machine, no folder of somebody's with a .env in it."""
 
 import socket
+import sys
 
 import pytest
 
@@ -13,6 +14,21 @@ def _nobody_home(monkeypatch, tmp_path):
     for name in ("DEEPSEEK_API_KEY", "OPENAI_API_KEY", "DSNB_OFFLINE", "DSNB_DATA", "DSNB_RENDER", "DSNB_BUDGET"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _no_emulator_left():
+    """Close what a test leaves running, so that no other test meets it."""
+
+    def running():
+        module = sys.modules.get("dsnb.emulator.emulator")
+        return dict(module._RUNNING) if module else {}
+
+    before = running()
+    yield
+    for url, emulator in running().items():
+        if url not in before:
+            emulator.close()
 
 
 @pytest.fixture(autouse=True)

@@ -64,7 +64,7 @@ def test_whoever_is_interrupted_leaves_nothing_behind(kind):
 @pytest.mark.parametrize("way", ["threads", "tasks"])
 def test_while_an_endpoint_is_down_hardly_anything_is_sent(way, fault):
     callers, down = 40, {fault: 1.0}
-    retry = dsnb.Retry(first=0.001, longest=0.02, probe=0.01, longest_probe=0.05, attempts=4)
+    retry = dsnb.Retry(first=0.001, longest=0.02, probe=0.01, longest_probe=0.05, attempts=20)
     with (
         dsnb.Emulator(faults=down) as emulator,
         dsnb.connect(emulator.base_url, quiet=True, retry=retry) as ds,

@@ -102,7 +102,7 @@ def test_pauses_are_random_grow_and_stay_within_their_limits(connect):
     assert len(slept) == 199
     assert all(0.5 <= pause <= 20 for pause in slept)
     assert slept[0] <= 1.5
-    assert len(set(slept)) > 100
+    assert len(set(slept)) > 190, "also at their limit, or everybody would come back at once"
     assert max(slept) > 10
 
 

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -131,9 +130,10 @@ def health(exchange: Exchange) -> str:
 
 
 class _DecorrelatedJitter(wait_base):
-    """Wait at random between a least pause and three times the last one.
+    """Wait at random between a least pause and three times the last one, or the longest.
 
-    After M. Brooker, 'Exponential Backoff and Jitter' (AWS, 2015); tenacity has none of this kind.
+    After M. Brooker, 'Exponential Backoff and Jitter' (AWS, 2015), but random at the limit as well; tenacity has none
+    of this kind.
     """
 
     def __init__(self, first: float, longest: float) -> None:
@@ -141,5 +141,6 @@ class _DecorrelatedJitter(wait_base):
         self._last = first
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        self._last = min(self._longest, random.uniform(self._first, max(self._first, 3 * self._last)))  # noqa: S311 — a pause is no secret
-        return self._last if math.isfinite(self._last) else self._first
+        most = min(self._longest, 3 * self._last)
+        self._last = random.uniform(min(self._first, most), most)  # noqa: S311 — a pause is no secret
+        return self._last

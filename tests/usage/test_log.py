@@ -199,7 +199,7 @@ def test_a_turn_ends_once(log) -> None:
 
 
 def test_an_emulator_is_one_even_where_nobody_knew(log) -> None:
-    log_call(log, provider="127.0.0.1", source="live", served_by="emulator")
+    log_call(log, provider="127.0.0.1", source="live", emulated=True)
     assert log.frame()["source"].tolist() == ["emulator"]
     assert log.frame("attempts")["source"].tolist() == ["emulator"]
 
