@@ -17,7 +17,7 @@ lab: $(READY)
 # offline whatever the environment says; each notebook is compared with its stored outputs; what needs a browser is
 # skipped without chromium (Debian: sudo apt-get install chromium)
 test: check
-	DSNB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	DSNB_OFFLINE=1 $(BIN)/python -m pytest -n 3 --dist loadfile
 	DSNB_OFFLINE=1 DSNB_RENDER=final $(BIN)/python -m pytest -q -p no:warnings --nbval --nbval-current-env notebooks
 
 # asks the real API: needs DEEPSEEK_API_KEY and costs money, BUDGET for each notebook at most

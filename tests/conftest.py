@@ -1,7 +1,6 @@
 """What every test may rely on: no key, no network beyond this machine, no folder of somebody's with a .env in it."""
 
 import socket
-import sys
 
 import pytest
 
@@ -13,22 +12,8 @@ def _nobody_home(monkeypatch, tmp_path):
     """Take away keys and settings of the person who runs the tests."""
     for name in ("DEEPSEEK_API_KEY", "OPENAI_API_KEY", "DSNB_OFFLINE", "DSNB_DATA", "DSNB_RENDER", "DSNB_BUDGET"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DSNB_DATA", str(tmp_path / "dsnb"))  # not into anybody's own ledger
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def _no_emulator_left():
-    """Close what a test leaves running, so that no other test meets it."""
-
-    def running():
-        module = sys.modules.get("dsnb.emulator.emulator")
-        return dict(module._RUNNING) if module else {}
-
-    before = running()
-    yield
-    for url, emulator in running().items():
-        if url not in before:
-            emulator.close()
 
 
 @pytest.fixture(autouse=True)

@@ -191,7 +191,7 @@ def test_what_dsnb_keeps_in_the_history_itself_is_told_by_lint_and_by_no_reply()
 
 
 def test_a_conversation_comes_back_from_its_file_as_it_was(tmp_path):
-    with dsnb.connect(quiet=True) as ds:
+    with dsnb.connect(quiet=True, retry=ONCE) as ds:
         chat = ds.conversation(system="Be brief. 简短", tools=[get_price], effort="low")
         chat.ask(QUESTIONS[0], thinking=True)
         chat.ask("as json, please: {}", json=True, logprobs=True)

@@ -20,8 +20,19 @@ from tests.emulator.talking import body, connect, everything, get, post, until
 from tests.patience import PATIENCE
 
 
+OTHERS: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def _threads_of_other_tests():
+    """Know which emulators other tests of this process have left to their sessions."""
+    OTHERS.clear()
+    OTHERS.update(threading.enumerate())
+
+
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("dsnb emulator")]
+    """Return the threads of the emulators of this test."""
+    return [thread for thread in set(threading.enumerate()) - OTHERS if thread.name.startswith("dsnb emulator")]
 
 
 def descriptors():

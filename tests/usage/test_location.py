@@ -9,6 +9,11 @@ from dsnb.usage.location import default_path, notebook
 CHECKOUT = '[project]\nname = "dsnb"\n'
 
 
+@pytest.fixture(autouse=True)
+def _no_folder_is_chosen(monkeypatch):
+    monkeypatch.delenv("DSNB_DATA")
+
+
 @pytest.fixture
 def home(monkeypatch, tmp_path):
     """A user's own data folder."""
