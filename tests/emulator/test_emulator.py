@@ -19,7 +19,6 @@ from dsnb.errors import ConfigurationError, EmulatorError
 from tests.emulator.talking import body, connect, everything, get, post, until
 from tests.patience import PATIENCE
 
-
 OTHERS: set[threading.Thread] = set()
 
 
