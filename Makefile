@@ -52,7 +52,7 @@ notebooks: $(READY)  ## runs them all offline and stores what they say; look at 
 lock: $(READY)  ## resolve anew; the lock holds no index addresses
 	$(BIN)/uv pip compile --quiet --upgrade $(LOCKING) --extra dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --upgrade $(LOCKING) requirements-uv.in -o requirements-uv.lock
-LOCKING := --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+LOCKING := --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 
 clean:
