@@ -39,6 +39,11 @@ _MENDS: Final = {
     sqlite3.SQLITE_IOERR: ("cannot be read or written", "Check the disk that it is on."),
 }
 
+# one statement, so that what it tells is of one moment: another process may be making the tables just now
+_STATE: Final = """
+    SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)
+    FROM pragma_application_id, pragma_user_version"""
+
 
 def reason(error: Exception) -> Unusable:
     """Return an error of SQLite or of the system as one that says what to do."""
@@ -124,10 +129,8 @@ def _connect(uri: str) -> sqlite3.Connection:
 
 def _version(connection: sqlite3.Connection) -> int:
     """Return the schema version of a ledger, 0 for an empty file; raise Unusable for anything else."""
-    ((application,),) = connection.execute("PRAGMA application_id")
-    ((version,),) = connection.execute("PRAGMA user_version")
+    ((application, version, tables),) = connection.execute(_STATE)
     if application != APPLICATION:
-        ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
         if tables or application:
             raise Unusable("is no ledger: it holds another program's data", "Give the path of another file.")
         return 0
