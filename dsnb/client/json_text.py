@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from dsnb.client.text import quote, well_formed
@@ -48,6 +49,12 @@ def unfenced(text: str) -> str:
     return text if fence is None else text[fence.end() :].removesuffix(fence["ticks"]).strip(_SPACE)
 
 
+def repeated(pairs: Sequence[tuple[str, Any]]) -> str | None:
+    """Return the first key of an object that stands in it twice, None where none does; at linear cost."""
+    counts = Counter(key for key, _ in pairs)
+    return None if len(counts) == len(pairs) else next(key for key, count in counts.items() if count > 1)
+
+
 def _load(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite)
@@ -70,11 +77,9 @@ def _told(error: json.JSONDecodeError) -> str:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+    if (twice := repeated(pairs)) is not None:
         raise NotJson(f"the key {quote(twice, 40)!r} stands twice in one object")
-    return value
+    return dict(pairs)
 
 
 def _refused(name: str) -> NoReturn:

@@ -80,14 +80,7 @@ class Transport:
         exchange.began()
         try:
             try:
-                response = self.openai.post(
-                    exchange.request.path,
-                    body=exchange.request.body,
-                    cast_to=httpx2.Response,
-                    options={"timeout": self._timeout(exchange)},
-                    stream=True,
-                    stream_cls=Stream[Any],
-                )
+                response = self.openai.post(**self._posted(exchange), stream_cls=Stream[Any])
                 exchange.opened(response.headers)
                 with watchdog.guard(exchange.watch, _cutter(response)):
                     for data in response.iter_bytes():
@@ -113,14 +106,7 @@ class Transport:
         exchange.began()
         try:
             try:
-                response = await self.async_openai.post(
-                    exchange.request.path,
-                    body=exchange.request.body,
-                    cast_to=httpx2.Response,
-                    options={"timeout": self._timeout(exchange)},
-                    stream=True,
-                    stream_cls=AsyncStream[Any],
-                )
+                response = await self.async_openai.post(**self._posted(exchange), stream_cls=AsyncStream[Any])
                 exchange.opened(response.headers)
                 with watchdog.guard(exchange.watch, _cutter(response)):
                     async for data in response.aiter_bytes():
@@ -198,6 +184,15 @@ class Transport:
         own = {name: getattr(self.timeouts, name) for name in ("connect", "read", "write", "pool")}
         limits = {name: min(within, math.inf if limit is None else limit) for name, limit in own.items()}
         return httpx2.Timeout(**{name: None if limit == math.inf else limit for name, limit in limits.items()})
+
+    def _posted(self, exchange: Exchange) -> dict[str, Any]:
+        return {
+            "path": exchange.request.path,
+            "body": exchange.request.body,
+            "cast_to": httpx2.Response,
+            "options": {"timeout": self._timeout(exchange)},
+            "stream": True,
+        }
 
     def _timeout(self, exchange: Exchange) -> httpx2.Timeout:
         # until the first byte there is no socket to cut, so the transport's own limits keep within the deadline

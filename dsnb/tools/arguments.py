@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
+from dsnb.client.json_text import repeated
 from dsnb.tools.results import clean
 
 _MOST_PROBLEMS: Final = 5  # a union in a list makes hundreds, and the first tell enough
@@ -54,12 +55,9 @@ def _check(text: str) -> None:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+    if (twice := repeated(pairs)) is not None:
         raise BadArguments(f"The arguments say `{clean(twice, 60)}` twice.")
-    return found
+    return dict(pairs)
 
 
 def _constant(name: str) -> NoReturn:
