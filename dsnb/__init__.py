@@ -80,6 +80,6 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Do what ``%load_ext dsnb`` asks for: bring ``%%ask`` and ``%usage``."""
-    from dsnb.display.magics import load
+    from dsnb.magics import load
 
     load(ipython)

@@ -48,7 +48,7 @@ def test_the_lock_pins_every_dependency_within_its_bounds():
 
 
 def test_the_locks_hold_hashes_and_no_addresses():
-    for name in ("requirements.lock", "requirements-uv.lock"):
+    for name in ("requirements.lock", "requirements-model.lock", "requirements-uv.lock"):
         text = (ROOT / name).read_text()
         pins = re.findall(r"^[a-z0-9.-]+==.*", text, re.MULTILINE)
         assert pins, name

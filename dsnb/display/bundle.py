@@ -6,15 +6,13 @@ classes away.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from functools import cache
-from importlib import resources
 
 from dsnb.client.reply import Reply
 from dsnb.display import calls, joined, parts, seams, summary
 from dsnb.display.findings import sentence
 from dsnb.display.parts import Part
+from dsnb.display.styles import style
 from dsnb.errors import DsnbError
 
 
@@ -27,14 +25,6 @@ def bundle(reply: Reply, error: DsnbError | None = None) -> dict[str, str]:
     rounds = reply.rounds or (reply,)
     sheet = style() + (style("joined") if any(map(_goes_on, rounds)) else "")
     return parts.bundle(list(_parts(reply, error)), sheet)
-
-
-@cache
-def style(name: str = "static") -> str:
-    """Return a style sheet of the html, made small; ``static`` is the one that all html has."""
-    css = resources.files("dsnb.display").joinpath(f"{name}.css").read_text("utf-8")
-    css = " ".join(re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL).split())
-    return re.sub(r" ?([{};:,>]) ?", r"\1", css).replace(";}", "}")
 
 
 def figures_line(reply: Reply) -> str:

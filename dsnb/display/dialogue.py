@@ -15,8 +15,8 @@ from dsnb.client.reply import Reply
 from dsnb.client.tool_call import ToolCall
 from dsnb.client.usage import Usage
 from dsnb.display import calls, parts, summary, text
-from dsnb.display.bundle import style
 from dsnb.display.parts import Part
+from dsnb.display.styles import style
 
 _OPEN: Final = 6  # turns: about what a reader scrolls through
 _NAMES: Final = {"system": "System", "user": "You", "assistant": "Model", "tool": "Tool"}

@@ -28,7 +28,7 @@ class Findings(list[Finding]):
 def bundle(findings: Sequence[Finding]) -> dict[str, str]:
     """Return the representations of findings by MIME type: a row each, in their order."""
     from dsnb.display import parts  # which reads Markdown, and is not needed to make a list
-    from dsnb.display.bundle import style
+    from dsnb.display.styles import style
 
     shown = [parts.head(*_count(findings))]
     if findings:

@@ -18,9 +18,10 @@ from IPython.display import DisplayHandle
 from dsnb.client.events import Event
 from dsnb.client.reply import Reply
 from dsnb.display import seams, summary, text
-from dsnb.display.bundle import bundle, style
+from dsnb.display.bundle import bundle
 from dsnb.display.final import FinalView
 from dsnb.display.pacing import Pacing
+from dsnb.display.styles import style
 from dsnb.errors import DsnbError, DsnbWarning
 
 _FILES: Final = resources.files("dsnb.display")

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from markdown_it import MarkdownIt
 
 from dsnb.display import math
-from dsnb.display.bundle import style
+from dsnb.display.styles import style
 
 _TEXT = {"p", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "span", "a", "br", "hr"}
 _TEXT |= {"em", "strong", "s", "table", "thead", "tbody", "tr", "th", "td"}

@@ -15,7 +15,8 @@ from dsnb.client.usage import Usage
 from dsnb.contract import Cost
 from dsnb.contract.finding import Finding
 from dsnb.display import summary
-from dsnb.display.bundle import bundle, style
+from dsnb.display.bundle import bundle
+from dsnb.display.styles import style
 from dsnb.display.text import legible
 from dsnb.errors import ServerFailed
 from tests.display.inspection import Page, assert_bundle_harmless

@@ -12,7 +12,7 @@ from jupyter_client.manager import start_new_kernel
 
 from tests.patience import PATIENCE
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 KINDS = {"display_data", "execute_result", "stream", "error"}
 SENT = "import json; print(json.dumps(ds.emulator.requests()[-1]))"
 
@@ -218,7 +218,7 @@ def test_a_terminal_shows_a_streamed_reply_once(tmp_path):
     code = (
         "from IPython.core.interactiveshell import InteractiveShell\n"
         "shell = InteractiveShell.instance()\n"
-        "from dsnb.display.magics import load; load(shell)\n"
+        "from dsnb.magics import load; load(shell)\n"
         "shell.run_cell('%%ask\\nHello', store_history=True)\n"
         "shell.run_cell('_1', store_history=True)"
     )
