@@ -45,6 +45,10 @@ class DsnbError(Exception):
         self.attempts = attempts
         self.reply = reply
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # what Exception itself does calls the class again, which fails where that wants more than the message
+        return _restored, (type(self), self.args, self.__dict__)
+
 
 class ConfigurationError(DsnbError):
     """Report a set-up that cannot work; nothing was sent."""
@@ -174,3 +178,9 @@ class InvalidOutput(DsnbError):
 
 class DsnbWarning(UserWarning):
     """Warn of something that was put right, and say how to write it instead."""
+
+
+def _restored(kind: type[DsnbError], arguments: tuple[object, ...], state: dict[str, object]) -> DsnbError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    return error

@@ -15,6 +15,7 @@ from dsnb.client.budget import Budget
 from dsnb.client.endpoint import Endpoint
 from dsnb.client.events import Event
 from dsnb.client.gate import Gate, gate
+from dsnb.client.records import audience
 from dsnb.client.reply import Reply
 from dsnb.client.request import Messages
 from dsnb.client.retry import Retry
@@ -63,7 +64,8 @@ class Session:
         self.emulator = emulator
         self.usage = usage
         self.last: Reply | None = None
-        self._as_of = as_of
+        self.as_of = as_of  # None: the contract of the day
+        self.http_client = http_client
         self.retry = retry or Retry()
         self.budget = budget
         self.endpoints = (endpoint, *fallback)
@@ -84,7 +86,12 @@ class Session:
     @property
     def contract(self) -> Contract:
         """The contract in force: at ``as_of`` where that was given, at the emulator's date offline, else now."""
-        return at(self._as_of or datetime.now(UTC))
+        return at(self.as_of or datetime.now(UTC))
+
+    @property
+    def source(self) -> str:
+        """Whether ``live`` hosts answer or an ``emulator`` of dsnb."""
+        return "emulator" if self.endpoint.provider.name == "emulator" else "live"
 
     def ask(self, prompt: str | Messages, *, render: str | None = "auto", **options: Any) -> Reply:
         """Ask, show the turn while it runs, and return the Reply.
@@ -205,15 +212,11 @@ class Session:
 
     def __repr__(self) -> str:
         where = f"live, {self.endpoint.base_url}"
-        if self._source == "emulator":
+        if self.source == "emulator":
             where = f"offline, {self.emulator or self.endpoint.base_url}"
         down = [name for (_, name), gate in self._gates.items() if not gate.open]
         state = f" · {', '.join(down)} down" if down else ""
         return f"<dsnb.Session {where} · {self.model}{state}>"
-
-    @property
-    def _source(self) -> str:
-        return "emulator" if self.endpoint.provider.name == "emulator" else "live"
 
     def _shown(self, turn: Turn, render: str | None) -> Reply:
         with self._showing(turn, render) as show, closing(self._run(turn)) as events:
@@ -286,8 +289,8 @@ class Session:
             self.timeouts,
             gates=self.gate,
             retry=self.retry,
-            source=self._source,
-            sink=self.usage,
+            source=self.source,
+            sink=audience(self.usage),
             budget=self.budget,
             keep=keep,
         )

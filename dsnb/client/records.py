@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from dsnb.client.reply import Reply
 from dsnb.errors import DsnbError
@@ -74,3 +77,22 @@ class Sink(Protocol):
 
     def ended(self, turn: Turn, reply: Reply, error: DsnbError | None) -> None:
         """Note how a turn ended."""
+
+
+_LISTENERS: Final[ContextVar[tuple[Sink, ...]]] = ContextVar("dsnb listeners", default=())
+
+
+@contextmanager
+def listening(sink: Sink) -> Iterator[None]:
+    """Tell ``sink`` too of the turns that begin inside, in this thread or task and the tasks that it starts."""
+    token = _LISTENERS.set((*_LISTENERS.get(), sink))
+    try:
+        yield
+    finally:
+        _LISTENERS.reset(token)
+
+
+def audience(sink: Sink) -> Sink:
+    """Return a sink that tells ``sink`` and all who listen here."""
+    listeners = _LISTENERS.get()
+    return Sinks(sink, *listeners) if listeners else sink
