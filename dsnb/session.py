@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, aclosing, closing, contextmanager
+from contextlib import AbstractContextManager, aclosing, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
@@ -19,6 +19,7 @@ from dsnb.client.records import audience
 from dsnb.client.reply import Reply
 from dsnb.client.request import Messages
 from dsnb.client.retry import Retry
+from dsnb.client.stopping import Stopped
 from dsnb.client.timeouts import Timeouts
 from dsnb.client.transport import AsyncClient, SyncClient, Transport
 from dsnb.completion import Completion
@@ -233,18 +234,20 @@ class Session:
 
     def _run(self, turn: Turn) -> Generator[Event]:
         try:
-            with closing(turn.course()) as course:
+            with closing(turn.course()) as course, suppress(Stopped):
                 for step in course:
-                    yield from step.run(self._transports.__getitem__)
+                    turn.stop.check()
+                    yield from step.run(self._transports.__getitem__, turn.stop)
         finally:
             self.last = turn.reply
         yield turn.end()
 
     async def _arun(self, turn: Turn) -> AsyncGenerator[Event]:
         try:
-            with closing(turn.course()) as course:
+            with closing(turn.course()) as course, suppress(Stopped):
                 for step in course:
-                    async with aclosing(step.arun(self._transports.__getitem__)) as events:
+                    turn.stop.check()
+                    async with aclosing(step.arun(self._transports.__getitem__, turn.stop)) as events:
                         async for event in events:
                             yield event
         finally:

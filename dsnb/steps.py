@@ -14,6 +14,7 @@ from dsnb.client.gate import Gate, Pass
 from dsnb.client.output_format import Blanks
 from dsnb.client.reply import Reply
 from dsnb.client.retry import Retry
+from dsnb.client.stopping import Stop
 from dsnb.client.tool_call import ToolCall
 from dsnb.client.transport import Transport
 from dsnb.tools import Toolbox
@@ -22,12 +23,15 @@ Carriers = Callable[[Endpoint], Transport]
 
 
 class Step(Protocol):
-    """Something to be done; it tells events while it is done. ``carriers`` give the transport to an endpoint."""
+    """Something to be done; it tells events while it is done. ``carriers`` give the transport to an endpoint.
 
-    def run(self, carriers: Carriers) -> Iterator[Event]:
+    What is not a request is left by Stopped as soon as ``stop`` is asked; a request ends as ``interrupted``.
+    """
+
+    def run(self, carriers: Carriers, stop: Stop) -> Iterator[Event]:
         """Do it in this thread."""
 
-    def arun(self, carriers: Carriers) -> AsyncGenerator[Event]:
+    def arun(self, carriers: Carriers, stop: Stop) -> AsyncGenerator[Event]:
         """Do it in the running event loop."""
 
 
@@ -39,19 +43,19 @@ class Entering:
     within: float
     passed: Pass | None = None
 
-    def run(self, _carriers: Carriers) -> Iterator[Event]:
+    def run(self, _carriers: Carriers, stop: Stop) -> Iterator[Event]:
         """Do it in this thread."""
         self.passed = self.gate.enter(0)
         if self.passed is None:
             yield Event("retry", self._why)
-            self.passed = self.gate.enter(self.within)
+            self.passed = self.gate.enter(self.within, stop)
 
-    async def arun(self, _carriers: Carriers) -> AsyncGenerator[Event]:
+    async def arun(self, _carriers: Carriers, stop: Stop) -> AsyncGenerator[Event]:
         """Do it in the running event loop."""
         self.passed = self.gate.enter(0)
         if self.passed is None:
             yield Event("retry", self._why)
-            self.passed = await self.gate.aenter(self.within)
+            self.passed = await stop.until(self.gate.aenter(self.within))
 
     @property
     def _why(self) -> str:
@@ -69,15 +73,15 @@ class Pausing:
     anew: bool
     retry: Retry
 
-    def run(self, _carriers: Carriers) -> Iterator[Event]:
+    def run(self, _carriers: Carriers, stop: Stop) -> Iterator[Event]:
         """Do it in this thread."""
         yield Event("retry", self.why, anew=self.anew)
-        self.retry.sleep(self.seconds)
+        (self.retry.sleep or stop.wait)(self.seconds)
 
-    async def arun(self, _carriers: Carriers) -> AsyncGenerator[Event]:
+    async def arun(self, _carriers: Carriers, stop: Stop) -> AsyncGenerator[Event]:
         """Do it in the running event loop."""
         yield Event("retry", self.why, anew=self.anew)
-        await self.retry.asleep(self.seconds)
+        await stop.until(self.retry.asleep(self.seconds))
 
 
 @dataclass(slots=True)
@@ -92,19 +96,21 @@ class Sending:
     blanks: Blanks | None = None
     endless: bool = False
 
-    def run(self, carriers: Carriers) -> Iterator[Event]:
+    def run(self, carriers: Carriers, stop: Stop) -> Iterator[Event]:
         """Do it in this thread."""
         silent = self._silent()
-        for event in carriers(self.exchange.endpoint).run(self.exchange):
-            yield from self._told(event, silent)
+        with stop.waking(self.exchange.stop):
+            for event in carriers(self.exchange.endpoint).run(self.exchange):
+                yield from self._told(event, silent)
 
-    async def arun(self, carriers: Carriers) -> AsyncGenerator[Event]:
+    async def arun(self, carriers: Carriers, stop: Stop) -> AsyncGenerator[Event]:
         """Do it in the running event loop."""
         silent = self._silent()
-        async with aclosing(carriers(self.exchange.endpoint).arun(self.exchange)) as events:
-            async for event in events:
-                for each in self._told(event, silent):
-                    yield each
+        with stop.waking(self.exchange.stop):
+            async with aclosing(carriers(self.exchange.endpoint).arun(self.exchange)) as events:
+                async for event in events:
+                    for each in self._told(event, silent):
+                        yield each
 
     def _silent(self) -> set[str]:
         """Return what has been spoken before, but not yet in this round."""
@@ -129,13 +135,14 @@ class Calling:
     whole: bool
     seconds: float
 
-    def run(self, _carriers: Carriers) -> Iterator[Event]:
+    def run(self, _carriers: Carriers, stop: Stop) -> Iterator[Event]:
         """Do it in this thread and others."""
-        for call in self.toolbox.run(self.calls, complete=self.whole, seconds=self.seconds):
+        for call in self.toolbox.run(self.calls, complete=self.whole, seconds=self.seconds, stop=stop):
             yield Event("tool", tool=call)
 
-    async def arun(self, _carriers: Carriers) -> AsyncGenerator[Event]:
+    async def arun(self, _carriers: Carriers, stop: Stop) -> AsyncGenerator[Event]:
         """Do it in the running event loop."""
-        async with aclosing(self.toolbox.arun(self.calls, complete=self.whole, seconds=self.seconds)) as done:
+        run = self.toolbox.arun(self.calls, complete=self.whole, seconds=self.seconds, stop=stop)
+        async with aclosing(run) as done:
             async for call in done:
                 yield Event("tool", tool=call)

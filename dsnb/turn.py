@@ -26,6 +26,7 @@ from dsnb.client.reply import CUT, Reply
 from dsnb.client.request import Messages
 from dsnb.client.retry import Retry
 from dsnb.client.rounds import joined
+from dsnb.client.stopping import Stop
 from dsnb.client.timeouts import Timeouts
 from dsnb.client.tool_call import ToolCall
 from dsnb.contract import Contract
@@ -71,7 +72,8 @@ class Turn:
     ``reply`` is what there is of it so far, ``error`` why there is no more; ``request`` is the first that is sent.
     Making a turn holds the request against the contract, and raises what that raises; nothing is sent before the
     course is driven. ``endpoints`` are asked in their order, ``sink`` keeps account of it, ``budget`` is asked before
-    each request, and ``keep`` is given what it came to, whole or not.
+    each request, and ``keep`` is given what it came to, whole or not. `stop` can be asked to end the turn from any
+    thread, whatever it waits for; it is ``interrupted`` then.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Turn:
         self.request = self._exchange.request
         self.reply = self._exchange.reply
         self.error: DsnbError | None = None
+        self.stop = Stop()
         self.record = _record(self._exchange, contract, source)
         self._attempts = Attempts(endpoints, gates, retry, self.record, self._sink)
 
@@ -118,8 +121,8 @@ class Turn:
                 call.refuse("The turn was interrupted before this tool had ended.")
             if self._rounds:
                 self.reply = joined(self._rounds, self._starts, self._spent)
-            if interrupted:
-                self.reply.outcome = "interrupted"
+            if interrupted:  # whatever had gone wrong before
+                self.reply.outcome, self.error = "interrupted", None
             self._sink.ended(self.record, self.reply, self.error)
             if self._keep is not None:
                 self._keep(self.reply)

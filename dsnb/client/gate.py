@@ -16,6 +16,8 @@ from contextlib import suppress
 from typing import Final
 from weakref import WeakValueDictionary
 
+from dsnb.client.stopping import Stop
+
 LIMIT: Final = 1000  # requests at once: what the transport has connections for
 FAILURES: Final = 10  # in a row, until nobody sends any more
 PROBE: Final = 1.0  # seconds until one caller tries again; twice as long after each try that fails
@@ -67,18 +69,24 @@ class Gate:
         """How many callers wait."""
         return len(self._queue)
 
-    def enter(self, within: float = math.inf) -> Pass | None:
-        """Wait in this thread until a request may be sent; None if that takes longer than ``within`` seconds."""
+    def enter(self, within: float = math.inf, stop: Stop | None = None) -> Pass | None:
+        """Wait in this thread until a request may be sent; None if that takes longer than ``within`` seconds.
+
+        Raises Stopped as soon as ``stop`` is asked.
+        """
+        stop = stop or Stop()
         woken = threading.Event()
         place = _Place(woken.set)
         until = self._clock() + within
         try:
-            while isinstance(answer := self._ask(place), float):
-                left = until - self._clock()
-                if left <= 0:
-                    return None
-                woken.wait(_seconds(min(answer, left)))
-                woken.clear()
+            with stop.waking(woken.set):
+                while isinstance(answer := self._ask(place), float):
+                    left = until - self._clock()
+                    if left <= 0:
+                        return None
+                    woken.wait(_seconds(min(answer, left)))
+                    woken.clear()
+                    stop.check()
         finally:
             self._forget(place)
         return answer

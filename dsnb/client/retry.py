@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from tenacity import RetryCallState, Retrying, stop_after_attempt, stop_after_delay
 from tenacity.wait import wait_base
@@ -64,8 +63,8 @@ class Retry:
     failures: int = FAILURES
     probe: float = PROBE
     longest_probe: float = LONGEST
-    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
-    asleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep, repr=False)
+    sleep: Callable[[float], None] | None = field(default=None, repr=False)  # None: such that a stop ends the pause
+    asleep: Callable[[float], Coroutine[Any, Any, None]] = field(default=asyncio.sleep, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("attempts", "elsewhere", "failures"):

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
+from dsnb.client.stopping import Stop, Stopped
 from dsnb.client.tool_call import ToolCall
 from dsnb.tools.results import excuse, failure, told
 
@@ -46,17 +47,22 @@ class Outcome:
     stop: BaseException | None = None
 
 
-def run(jobs: Sequence[Job], seconds: float) -> Iterator[ToolCall]:
-    """Do all jobs at once and yield each call when it is answered; after ``seconds`` the rest is abandoned."""
+def run(jobs: Sequence[Job], seconds: float, stop: Stop) -> Iterator[ToolCall]:
+    """Do all jobs at once and yield each call when it is answered; after ``seconds`` the rest is abandoned.
+
+    Raises Stopped as soon as ``stop`` is asked.
+    """
     until = time.monotonic() + seconds
     background = _Background(jobs)
     try:
         background.start()
-        for _ in jobs:
-            left = until - time.monotonic()
-            limit = None if left == math.inf else min(max(left, 0.0), threading.TIMEOUT_MAX)
-            job, outcome = background.done.get(timeout=limit)
-            yield _settled(job, outcome)
+        with stop.waking(lambda: background.done.put(None)):
+            for _ in jobs:
+                left = until - time.monotonic()
+                limit = None if left == math.inf else min(max(left, 0.0), threading.TIMEOUT_MAX)
+                if (done := background.done.get(timeout=limit)) is None:
+                    raise Stopped
+                yield _settled(*done)
     except Empty:
         yield from _abandoned(jobs, _LATE)
     finally:
@@ -64,7 +70,7 @@ def run(jobs: Sequence[Job], seconds: float) -> Iterator[ToolCall]:
         _abandoned(jobs, _INTERRUPTED)
 
 
-async def arun(jobs: Sequence[Job], seconds: float) -> AsyncGenerator[ToolCall]:
+async def arun(jobs: Sequence[Job], seconds: float, stop: Stop) -> AsyncGenerator[ToolCall]:
     """Do as `run` does, in the running event loop."""
     until = time.monotonic() + seconds
     tasks = _begun(jobs)
@@ -73,7 +79,8 @@ async def arun(jobs: Sequence[Job], seconds: float) -> AsyncGenerator[ToolCall]:
         while waiting:
             left = until - time.monotonic()
             limit = None if left == math.inf else max(left, 0.0)
-            done, waiting = await asyncio.wait(waiting, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            next_done = asyncio.wait(waiting, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            done, waiting = await stop.until(next_done)
             for task in sorted(done, key=list(tasks).index):
                 yield _settled(tasks[task], task.result())
             if not done:
@@ -108,7 +115,7 @@ class _Background:
     """Do jobs in an event loop that runs in a thread of its own; ``done`` has each outcome as it comes."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
-        self.done: SimpleQueue[tuple[Job, Outcome]] = SimpleQueue()
+        self.done: SimpleQueue[tuple[Job, Outcome] | None] = SimpleQueue()  # None: the turn is to end
         self._jobs = jobs
         self._tasks: dict[asyncio.Task[Outcome], Job] = {}
         self._loop = asyncio.new_event_loop()

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from contextlib import aclosing
 from typing import Any
 
+from dsnb.client.stopping import Stop
 from dsnb.client.tool_call import ToolCall
 from dsnb.contract import Finding
 from dsnb.errors import RequestError
@@ -62,28 +63,40 @@ class Toolbox:
         return not any(call.name in self._given for call in calls)
 
     def run(
-        self, calls: Sequence[ToolCall], *, complete: bool = True, seconds: float | None = None
+        self,
+        calls: Sequence[ToolCall],
+        *,
+        complete: bool = True,
+        seconds: float | None = None,
+        stop: Stop | None = None,
     ) -> Iterator[ToolCall]:
         """Run all calls at once, and yield each as soon as it has its answer.
 
         The answer is the call's ``result``: what the tool gave, or an error in words that the model can act on. With
         ``complete=False``, for a reply that was cut off, nothing is executed. A tool that is not done after
-        ``seconds`` is abandoned. Raises only what is meant for the user: KeyboardInterrupt, SystemExit.
+        ``seconds`` is abandoned. Raises only what is meant for the user: KeyboardInterrupt, SystemExit; and Stopped
+        as soon as ``stop`` is asked.
         """
         jobs, refused = self._prepared(calls, complete=complete, seconds=seconds)
         yield from refused
         if jobs:
-            yield from calling.run(jobs, math.inf if seconds is None else seconds)
+            yield from calling.run(jobs, math.inf if seconds is None else seconds, stop or Stop())
 
     async def arun(
-        self, calls: Sequence[ToolCall], *, complete: bool = True, seconds: float | None = None
+        self,
+        calls: Sequence[ToolCall],
+        *,
+        complete: bool = True,
+        seconds: float | None = None,
+        stop: Stop | None = None,
     ) -> AsyncGenerator[ToolCall]:
         """Do as `run` does, in the running event loop."""
         jobs, refused = self._prepared(calls, complete=complete, seconds=seconds)
         for call in refused:
             yield call
         if jobs:
-            async with aclosing(calling.arun(jobs, math.inf if seconds is None else seconds)) as done:
+            limit = math.inf if seconds is None else seconds
+            async with aclosing(calling.arun(jobs, limit, stop or Stop())) as done:
                 async for call in done:
                     yield call
 

@@ -7,15 +7,16 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from unittest.mock import patch
 
 import dsnb
-from dsnb.client.exchange import Exchange
 from dsnb.emulator import Answer
 from dsnb.errors import DsnbError
+from dsnb.steps import Step
+from dsnb.turn import Turn
 from tests.patience import PATIENCE
 
 TIMES = 200
@@ -34,8 +35,8 @@ class Asking:
 
     def __init__(self, ds: dsnb.Session, draw: random.Random) -> None:
         self.ds, self.draw = ds, draw
-        self.under_way: Exchange | None = None  # the request that was sent last
-        self.interrupted = 0
+        self.turn: Turn | None = None  # the one that is under way
+        self.when_begun: Callable[[], None] = lambda: None
 
     def moment(self) -> float:
         """Return for how many seconds to let a turn run: it takes some fifty milliseconds."""
@@ -57,22 +58,21 @@ class Asking:
             events.throw(KeyboardInterrupt)
 
     def stop(self) -> None:
-        """Stop the request from another thread, whatever it waits for."""
-        over = threading.Event()
+        """Stop the turn from another thread, whatever it waits for."""
+        begun, moment = threading.Event(), self.moment()
 
         def stopping() -> None:
-            over.wait(self.moment())
-            while not over.is_set():  # between two requests there is none to stop
-                if self.under_way is not None:
-                    self.under_way.stop()
-                over.wait(0.001)
+            begun.wait(PATIENCE)
+            time.sleep(moment)
+            if self.turn is not None:
+                self.turn.stop.ask()
 
+        self.when_begun = begun.set
         stopper = threading.Thread(target=stopping)
         stopper.start()
         try:
             self.ds.ask("tell", render=None)
         finally:
-            over.set()
             stopper.join()
 
     def cancel(self) -> None:
@@ -154,14 +154,15 @@ def until(true: Callable[[], bool]) -> bool:
 
 @contextmanager
 def watched(asking: Asking) -> Iterator[None]:
-    """Have ``asking`` know the request that is under way."""
-    began = Exchange.began
+    """Have ``asking`` know the turn that is under way."""
+    course = Turn.course
 
-    def noted(exchange: Exchange) -> None:
-        asking.under_way = exchange
-        began(exchange)
+    def noted(turn: Turn) -> Generator[Step]:
+        asking.turn = turn
+        asking.when_begun()
+        return course(turn)
 
-    with patch.object(Exchange, "began", noted):
+    with patch.object(Turn, "course", noted):
         yield
 
 
