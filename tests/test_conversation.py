@@ -16,6 +16,7 @@ from dsnb.contract import at
 from dsnb.contract.passback import REASONING
 from dsnb.question import Question
 from tests.once import ONCE
+from tests.patience import PATIENCE
 from tests.recordings import recordings, requires_recordings
 
 
@@ -136,7 +137,7 @@ def test_a_turn_that_fails_leaves_no_trace_and_the_next_one_works():
 @pytest.mark.parametrize("place", [1, 5, 20, 45, 60, 80, 100])
 @pytest.mark.parametrize("fault", ["cut", "stall", "eof"])
 def test_a_turn_that_was_cut_off_leaves_a_history_that_the_api_accepts(fault, place, thinking):
-    timeouts = dsnb.Timeouts(stall=0.1)
+    timeouts = dsnb.Timeouts(stall=0.3 if fault == "stall" else PATIENCE)
     with (
         dsnb.Emulator(passback="documented") as emulator,
         dsnb.connect(emulator.base_url, quiet=True, timeouts=timeouts, retry=ONCE) as ds,
