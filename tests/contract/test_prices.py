@@ -1,6 +1,8 @@
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from math import prod
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -83,6 +85,45 @@ def test_what_was_charged(instant: str, model: str, usd: str, cny: str) -> None:
     assert (found.usd, found.cny) == (rates(usd), rates(cny))
     assert found.since <= datetime.fromisoformat(instant)
     assert found.until is None or datetime.fromisoformat(instant) < found.until
+
+
+COSTS = [
+    [cell.strip() for cell in line.split("|")]
+    for line in Path(__file__).with_name("costs.txt").read_text("utf-8").splitlines()
+    if line and not line.startswith("#")
+]
+
+
+def by_hand(sums: str) -> tuple[list[int], Decimal]:
+    """Return the tokens of a sum like ``1 × 0.5 + 2 × 3 = 6.5``, and what it comes to; it must be right."""
+    terms, total = sums.split(" = ")
+    factors = [[Decimal(factor) for factor in term.split(" × ")] for term in terms.split(" + ")]
+    assert sum(map(prod, factors)) == Decimal(total)
+    return [int(tokens) for tokens, _ in factors], Decimal(total) / 1_000_000
+
+
+@pytest.mark.parametrize("row", COSTS, ids=lambda row: f"{row[0]} {row[1]}")
+def test_what_it_cost(row: list[str]) -> None:
+    instant, model, usd, cny = row[:4]
+    tokens, dollars = by_hand(usd)
+    found = cost(*tokens, at(instant).price(model))
+    assert found.usd == dollars
+    if cny != "not known for sure":
+        assert found.cny == by_hand(cny)[1]
+        assert by_hand(cny)[0] == tokens
+
+
+def test_the_costs_by_hand_are_of_every_price_with_the_seconds_where_it_changes() -> None:
+    assert len(COSTS) >= 60
+    reckoned = [at(instant).price(model) for instant, model, *_ in COSTS]
+    instants = {datetime.fromisoformat(row[0]) for row in COSTS}
+    sure = [row for row in prices.history() if row.confidence == "H"]
+    assert not [row for row in sure if row not in reckoned]
+    begins = {row.since for row in sure}
+    assert begins <= instants
+    assert {since - timedelta(seconds=1) for since in begins if since > min(instants)} - instants == {
+        datetime.fromisoformat("2025-01-19T23:59:59Z")  # R1 was not there yet
+    }
 
 
 def test_a_price_can_be_asked_for_the_other_hours() -> None:
