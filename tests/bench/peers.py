@@ -4,28 +4,23 @@ Each client runs in a process of its own, in an environment made from `peers/cli
 default the user's cache folder. Nothing but the installation may leave this machine.
 """
 
-import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from dsnb import Emulator
 from dsnb.emulator import Answer, EngineRequest, ToolCall
+from tests.bench._environment import environment
 
 HERE = Path(__file__).parent / "peers"
 LOCK = HERE / "clients.txt"
-ENVIRONMENTS = Path(os.environ.get("DSNB_BENCH_ENV") or user_cache_path("dsnb") / "bench")
 HUNG = 300  # seconds for four short requests and the imports before them
 RULES = ("enforced", "documented", "warm")  # how strictly missing reasoning is refused (see dsnb.Emulator)
 CITIES = ("Paris", "Oslo")
@@ -100,22 +95,6 @@ def reasoning(messages: list[dict]) -> str:
     return f"{sum(sent)} of {len(sent)}"
 
 
-def environment() -> Path:
-    """Return the Python of an environment that holds just what the lock file names, made where there is none."""
-    key = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = ENVIRONMENTS / f"peers-{key}"
-    python, ready = folder / "bin" / "python", folder / ".ready"
-    if not ready.exists():
-        print(f"  installing {LOCK.name} into {folder}", flush=True)
-        near = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-        uv = shutil.which("uv", path=near)
-        venv.create(folder, clear=True, with_pip=uv is None)
-        install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
-        subprocess.run([*install, "--quiet", "--no-deps", "--require-hashes", "-r", LOCK], check=True)
-        ready.touch()
-    return python
-
-
 def run(peer: Peer, python: Path, mode: str, passback: str) -> Run:
     """Let a client ask its two questions."""
     with tempfile.TemporaryDirectory(prefix="dsnb-") as home, Emulator(engine=said, passback=passback) as emulator:
@@ -153,7 +132,7 @@ def compared(peer: Peer, python: Path) -> Iterator[tuple[str, list[Run]]]:
 def main() -> None:
     peers = list(PEERS)
     try:
-        python = environment()
+        python = environment(LOCK)
     except (OSError, subprocess.CalledProcessError) as error:
         why = f"the installer ended with {error.returncode}" if hasattr(error, "returncode") else error
         print(f"  the clients cannot be installed here ({why}): nothing is said of any but dsnb", flush=True)
