@@ -1,4 +1,4 @@
-"""How a ledger shows itself in a notebook: one small table, the same in html, markdown and plain text."""
+"""How ledgers and sweeps show themselves: one small table, the same in html, markdown and plain text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ _HEADS: Final = (
     "completion tokens",
     "cost (USD)",
 )
-_NUMBERS_FROM: Final = 2  # the columns before are names
 _ROWS: Final = 12
 _MARKUP: Final = re.compile(r"([\\`*_\[\]<>|~$&!#^=:@])")  # all that means something inside a line of Markdown
 
@@ -31,10 +30,17 @@ def card(title: str, totals: Totals) -> dict[str, str]:
     notes = [note for note in (_more(rows), _unknown(rows), _unfinished(rows)) if note]
     if not rows:
         notes = ["Nothing has been logged yet."]
+    return table(title, _HEADS, cells, notes, names=2)
+
+
+def table(
+    title: str, heads: Sequence[str], cells: Sequence[Sequence[str]], notes: Sequence[str], *, names: int
+) -> dict[str, str]:
+    """Return the mimebundle of a table; the first ``names`` columns are names, the others numbers."""
     return {
-        "text/plain": _plain(title, cells, notes),
-        "text/markdown": _markdown(title, cells, notes),
-        "text/html": _html(title, cells, notes),
+        "text/plain": _plain(title, heads, cells, notes, names),
+        "text/markdown": _markdown(title, heads, cells, notes, names),
+        "text/html": _html(title, heads, cells, notes, names),
     }
 
 
@@ -70,12 +76,12 @@ def _unfinished(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"{counted(turns, 'turn')} never ended, or {'is' if turns == 1 else 'are'} running." if turns else ""
 
 
-def _plain(title: str, cells: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
-    table = [_HEADS, *cells] if cells else []
+def _plain(title: str, heads: Sequence[str], cells: Sequence[Sequence[str]], notes: Sequence[str], names: int) -> str:
+    table = [heads, *cells] if cells else []
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
         "  ".join(
-            text.rjust(width) if place >= _NUMBERS_FROM else text.ljust(width)
+            text.rjust(width) if place >= names else text.ljust(width)
             for place, (text, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in table
@@ -83,11 +89,13 @@ def _plain(title: str, cells: Sequence[Sequence[str]], notes: Sequence[str]) -> 
     return "\n".join((title, *lines, *notes))
 
 
-def _markdown(title: str, cells: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+def _markdown(
+    title: str, heads: Sequence[str], cells: Sequence[Sequence[str]], notes: Sequence[str], names: int
+) -> str:
     blocks = [f"**{_escaped(title)}**"]
     if cells:
-        rule = ("---:" if place >= _NUMBERS_FROM else ":---" for place in range(len(_HEADS)))
-        rows = [_HEADS, *([_escaped(text) for text in row] for row in cells)]
+        rule = ("---:" if place >= names else ":---" for place in range(len(heads)))
+        rows = [heads, *([_escaped(text) for text in row] for row in cells)]
         lines = [f"| {' | '.join(row)} |" for row in rows]
         blocks.append("\n".join([lines[0], f"| {' | '.join(rule)} |", *lines[1:]]))
     return "\n\n".join([*blocks, *map(_escaped, notes)])
@@ -98,18 +106,18 @@ def _escaped(text: str) -> str:
     return _MARKUP.sub(r"\\\1", text).replace("\\&", "&amp;").replace("\\<", "&lt;")
 
 
-def _html(title: str, cells: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+def _html(title: str, heads: Sequence[str], cells: Sequence[Sequence[str]], notes: Sequence[str], names: int) -> str:
     def row(tag: str, texts: Sequence[str]) -> str:
         return "<tr>{}</tr>".format(
             "".join(
-                f'<{tag} style="text-align:{"right" if place >= _NUMBERS_FROM else "left"}">{_inert(text)}</{tag}>'
+                f'<{tag} style="text-align:{"right" if place >= names else "left"}">{_inert(text)}</{tag}>'
                 for place, text in enumerate(texts)
             )
         )
 
     parts = [f"<div><strong>{_inert(title)}</strong>"]
     if cells:
-        head, body = row("th", _HEADS), "".join(row("td", texts) for texts in cells)
+        head, body = row("th", heads), "".join(row("td", texts) for texts in cells)
         style = "margin:.4em 0;font-variant-numeric:tabular-nums"  # some pages set tables in their middle
         parts.append(f'<table style="{style}"><thead>{head}</thead><tbody>{body}</tbody></table>')
     parts += [f"<div>{_inert(note)}</div>" for note in notes]

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import sqlite3
 import sys
 import threading
@@ -16,9 +15,9 @@ from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Final, TypeVar
-from weakref import WeakSet
 
 from dsnb.errors import DsnbWarning
+from dsnb.usage import forks
 from dsnb.usage.database import BUSY, Unusable, in_memory, reading_uri, reason, to_read, to_write, transaction
 from dsnb.usage.rows import Begun, Record
 from dsnb.usage.store import Store
@@ -50,8 +49,7 @@ class Ledger:
         self._waiting: list[Record] = []
         self._next_try = 0.0
         self._warned: set[str] = set()
-        with _FORK:
-            _LEDGERS.add(self)
+        forks.watch(self)
 
     def write(self, record: Record) -> None:
         """Keep a record; where it cannot go into the file, warn and keep it in memory."""
@@ -189,33 +187,3 @@ def warn(message: str) -> None:
         warnings.warn(message, DsnbWarning, stacklevel=level)
     except DsnbWarning:
         print(message, file=sys.stderr)
-
-
-# A connection of SQLite must not go through a fork, not even unused: the child would take the parent's locks for its
-# own (sqlite.org/howtocorrupt.html, 2.6). So nobody reads or writes while a process forks, and files are closed before.
-_LEDGERS: Final[WeakSet[Ledger]] = WeakSet()
-_FORK: Final = threading.RLock()
-_forking: list[Ledger] = []
-
-
-def _before_fork() -> None:
-    _FORK.acquire()
-    _forking[:] = _LEDGERS
-    for ledger in _forking:
-        ledger.before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    while _forking:
-        _forking.pop().after_fork_in_parent()
-    _FORK.release()
-
-
-def _after_fork_in_child() -> None:
-    while _forking:
-        _forking.pop().after_fork_in_child()
-    _FORK.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -10,7 +10,8 @@ together, for whoever looks with a tool of their own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 APPLICATION: Final = 0x64736E62  # "dsnb": by this SQLite tells our file from anybody else's
@@ -140,3 +141,20 @@ _FIRST: Final = (
 # Each entry takes a file from the version of its position to the next; entries that were released never change.
 MIGRATIONS: Final = (_FIRST,)
 VERSION: Final = len(MIGRATIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Say what a file of ours holds: its ``name``, the number that SQLite keeps of it, and how its tables are made."""
+
+    name: str
+    application: int
+    migrations: Sequence[Sequence[str]]
+
+    @property
+    def version(self) -> int:
+        """The version that this dsnb writes."""
+        return len(self.migrations)
+
+
+LEDGER: Final = Kind("ledger", APPLICATION, MIGRATIONS)

@@ -6,6 +6,7 @@ from contextlib import closing
 import pytest
 
 from dsnb.usage import database
+from dsnb.usage.schema import LEDGER
 
 
 @pytest.mark.parametrize("moment", range(4))
@@ -24,6 +25,6 @@ def test_a_ledger_that_is_made_while_we_look_is_never_taken_for_anothers(tmp_pat
         connection.set_trace_callback(make_it_now)
         version = database._version(connection)
         connection.set_trace_callback(None)
-        assert version in {0, database.VERSION}
-        assert database._version(connection) == (database.VERSION if "the other's" in statements else 0)
+        assert version in {0, LEDGER.version}
+        assert database._version(connection) == (LEDGER.version if "the other's" in statements else 0)
     assert statements

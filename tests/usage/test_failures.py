@@ -87,7 +87,7 @@ UNUSABLE = {
     folder: "is a folder. .* Give the path of a file",
     file_as_folder: "its folder is a file. .* Choose another place",
     text: "is not an SQLite file .* Move it away, and a new one is begun",
-    of_another_program: "holds another program's data. .* Give the path of another file",
+    of_another_program: "holds other data. .* Give the path of another file",
     newer: "was written by a newer dsnb .its version is 99, and this one knows 1.. .* Update dsnb",
     cut: "is damaged .* Move it away",
     overwritten: "is damaged .* Move it away",
