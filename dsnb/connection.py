@@ -16,6 +16,7 @@ from dsnb.client.endpoint import DEEPSEEK_API, Endpoint, Provider, provider_for
 from dsnb.client.timeouts import Timeouts
 from dsnb.contract import at
 from dsnb.errors import ConfigurationError, MissingKey
+from dsnb.offline import LOOPBACK, OFFLINE_VARIABLE, mode
 
 if TYPE_CHECKING:
     from dsnb.client.budget import Budget
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
     from dsnb.session import Session
     from dsnb.usage import UsageLog
 
-OFFLINE_VARIABLE: Final = "DSNB_OFFLINE"
 BUDGET_VARIABLE: Final = "DSNB_BUDGET"
-_MODES: Final = {"": "auto", "1": "offline", "true": "offline", "0": "live", "false": "live"}
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _HOW_TO_SET_A_KEY: Final = (
     f"Put {KEY_VARIABLE}=<your key> into the environment, or into a .env file in this folder or above it, "
     "or pass api_key=... (keys are made at platform.deepseek.com)."
@@ -93,7 +91,7 @@ def connect(
 def _other(place: str | Provider) -> Provider:
     """Return a provider of the chain; raise ConfigurationError where it may not be asked."""
     provider = place if isinstance(place, Provider) else _named(place)
-    if _mode() == "offline" and not _local(provider):
+    if mode() == "offline" and not _local(provider):
         raise ConfigurationError(
             f"{OFFLINE_VARIABLE}=1 keeps every call on this machine, but fallback names {provider.name}."
         )
@@ -118,34 +116,20 @@ def _ledger(usage: UsageLog | str | os.PathLike[str] | None, *, source: str) -> 
     return UsageLog(default_path() if usage is None and source == "live" else usage, source=source)
 
 
-def offline() -> bool:
-    """Whether DSNB_OFFLINE keeps every call on this machine."""
-    return _mode() == "offline"
-
-
-def _mode() -> str:
-    value = os.environ.get(OFFLINE_VARIABLE, "").strip().lower()
-    if value not in _MODES:
-        raise ConfigurationError(
-            f"{OFFLINE_VARIABLE}={value!r} says nothing: 1 stays on this machine, 0 never uses the emulator."
-        )
-    return _MODES[value]
-
-
 def _destination(
     base_url: str | Provider | None, api_key: str | None, as_of: datetime | date | str | None
 ) -> tuple[Provider, Emulator | None]:
     """Return who is to answer, and the emulator if it is one of this process."""
-    mode = _mode()
+    reach = mode()
     if base_url is None:
-        if mode == "live" or (mode == "auto" and (api_key or find_key())):
+        if reach == "live" or (reach == "auto" and (api_key or find_key())):
             return DEEPSEEK_API, None
         from dsnb.emulator import Emulator
 
         emulator = Emulator(as_of).start()
         return _emulated(emulator.base_url), emulator
     provider = base_url if isinstance(base_url, Provider) else _named(base_url, as_of)
-    if mode == "offline" and not _local(provider):
+    if reach == "offline" and not _local(provider):
         raise ConfigurationError(
             f"{OFFLINE_VARIABLE}=1 keeps every call on this machine, but base_url names "
             f"{urlsplit(provider.base_url).hostname}. "
@@ -179,7 +163,7 @@ def _emulated(base_url: str) -> Provider:
 
 
 def _local(provider: Provider) -> bool:
-    return (urlsplit(provider.base_url).hostname or "") in _LOOPBACK
+    return (urlsplit(provider.base_url).hostname or "") in LOOPBACK
 
 
 def _origin(provider: Provider) -> tuple[str, str | None]:
@@ -205,7 +189,7 @@ def _key_for(provider: Provider, api_key: str | None) -> Secret:
             if provider.key_variable == KEY_VARIABLE
             else f"Set {provider.key_variable} or pass api_key=...."
         )
-        forbidden = f"{OFFLINE_VARIABLE}=0 forbids the emulator, and n" if _mode() == "live" else "N"
+        forbidden = f"{OFFLINE_VARIABLE}=0 forbids the emulator, and n" if mode() == "live" else "N"
         raise MissingKey(f"{forbidden}o API key is configured for {provider.name}. {how}")
     return key
 

