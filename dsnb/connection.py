@@ -91,7 +91,7 @@ def connect(
 def _other(place: str | Provider) -> Provider:
     """Return a provider of the chain; raise ConfigurationError where it may not be asked."""
     provider = place if isinstance(place, Provider) else _named(place)
-    if mode() == "offline" and not _local(provider):
+    if mode() == "offline" and not local(provider):
         raise ConfigurationError(
             f"{OFFLINE_VARIABLE}=1 keeps every call on this machine, but fallback names {provider.name}."
         )
@@ -129,7 +129,7 @@ def _destination(
         emulator = Emulator(as_of).start()
         return _emulated(emulator.base_url), emulator
     provider = base_url if isinstance(base_url, Provider) else _named(base_url, as_of)
-    if reach == "offline" and not _local(provider):
+    if reach == "offline" and not local(provider):
         raise ConfigurationError(
             f"{OFFLINE_VARIABLE}=1 keeps every call on this machine, but base_url names "
             f"{urlsplit(provider.base_url).hostname}. "
@@ -145,13 +145,13 @@ def _named(base_url: str, as_of: datetime | date | str | None = None) -> Provide
     one. Any other server here runs models of its own, and may be sent their reasoning.
     """
     provider = provider_for(base_url)
-    if not _local(provider):
+    if not local(provider):
         return provider
     return _emulated(base_url) if as_of is not None or _running(provider) else replace(provider, passback=True)
 
 
 def _running(provider: Provider) -> Emulator | None:
-    if not _local(provider):
+    if not local(provider):
         return None
     from dsnb.emulator import running
 
@@ -162,7 +162,8 @@ def _emulated(base_url: str) -> Provider:
     return Provider("emulator", base_url, dialect=DEEPSEEK_API.dialect, contract=True)
 
 
-def _local(provider: Provider) -> bool:
+def local(provider: Provider) -> bool:
+    """Whether a provider is a server on this machine, which asks for no real key."""
     return (urlsplit(provider.base_url).hostname or "") in LOOPBACK
 
 
@@ -175,7 +176,7 @@ def _key_for(provider: Provider, api_key: str | None) -> Secret:
     """Return the key for a provider; DeepSeek's own is sent to nobody else."""
     if api_key and api_key.strip():
         return Secret(api_key.strip())
-    if _local(provider):
+    if local(provider):
         return Secret("local")  # a server on this machine asks for no real key, and the SDK for some text
     if provider.key_variable == KEY_VARIABLE and _origin(provider) != _origin(DEEPSEEK_API):
         raise MissingKey(
