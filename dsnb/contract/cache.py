@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -40,10 +40,10 @@ class PrefixCache:
     def lookup(self, prompt: Sequence[int], now: float = 0.0) -> int:
         """Return how many of the prompt's first tokens are in the cache at ``now``; a hit keeps them there."""
         hit, touched = 0, []
-        for length, digest in _units(_array(prompt), self._rule.unit):
+        for number, digest in enumerate(units(prompt, self._rule.unit), start=1):
             entry = self._entries.get(digest)
             if entry and entry.ready <= now and now - entry.used <= self._rule.expiry_seconds:
-                hit = length
+                hit = number * self._rule.unit
                 touched.append(digest)
         for digest in touched:
             self._entries[digest].used = now
@@ -54,9 +54,9 @@ class PrefixCache:
         """Remember a call that ended at ``now``: its prompt and the tokens generated after it."""
         unit = self._rule.unit
         ids = _array(prompt) + _array(completion)
-        ends = {len(prompt) // unit * unit, len(ids) // unit * unit}
-        for length, digest in _units(ids, unit):
-            if length in ends or not self._rule.whole_units_at_ends:
+        ends = {len(prompt) // unit, len(ids) // unit}
+        for number, digest in enumerate(units(ids, unit), start=1):
+            if number in ends or not self._rule.whole_units_at_ends:
                 entry = self._entries.get(digest)
                 alive = entry is not None and now - entry.used <= self._rule.expiry_seconds
                 ready = entry.ready if entry and alive else now + self._rule.build_seconds
@@ -77,13 +77,65 @@ def expected_hit(earlier: Iterable[tuple[Sequence[int], Sequence[int]]], prompt:
     return cache.lookup(prompt, rule.build_seconds)
 
 
-def _units(ids: array[int], unit: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the length of each prefix of whole units with a digest of all its tokens, hashing every token once."""
-    tokens = memoryview(ids)
-    chain = blake2b(digest_size=16)
+@dataclass(frozen=True, slots=True)
+class Prefixes:
+    """Hold the whole units that a token sequence of ``length`` begins with, as `units` makes them."""
+
+    length: int
+    units: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Hold what one earlier call left in the cache: its prompt, and its prompt with its reply (None if unknown)."""
+
+    prompt: Prefixes
+    whole: Prefixes | None = None
+
+    def hit(self, prompt: Prefixes, rule: CacheRule) -> tuple[int, str]:
+        """Return how many tokens of ``prompt`` this call alone gives, and by what.
+
+        That is ``"reply"`` (the end of its reply), ``"prompt"`` (the end of its prompt), ``"units"`` (any whole units,
+        to V3.2) or ``""`` for nothing. `expected_hit` over one call says the same number.
+        """
+        ends = [("reply", self.whole), ("prompt", self.prompt)]
+        if not rule.whole_units_at_ends:
+            hit, by = _common((self.whole or self.prompt).units, prompt.units) * rule.unit, "units"
+        else:
+            found = [(len(end.units), by) for by, end in ends if end and _begins(prompt, end)]
+            number, by = max(found, key=lambda pair: pair[0], default=(0, ""))
+            hit = number * rule.unit
+        return (hit, by) if hit and hit >= rule.minimum else (0, "")
+
+
+def units(ids: Sequence[int], unit: int, before: bytes = b"") -> list[bytes]:
+    """Return a digest for each whole unit of ``ids``, of all tokens up to its end, hashing every token once.
+
+    Each is made from the one before it; ``before`` is the one that precedes these tokens, so that a text which grew is
+    not hashed again.
+    """
+    tokens = memoryview(_array(ids))
+    found = []
     for end in range(unit, len(ids) + 1, unit):
+        chain = blake2b(before, digest_size=16)
         chain.update(tokens[end - unit : end])
-        yield end, chain.digest()
+        before = chain.digest()
+        found.append(before)
+    return found
+
+
+def _begins(prompt: Prefixes, end: Prefixes) -> bool:
+    number = len(end.units)
+    return 0 < number <= len(prompt.units) and prompt.units[number - 1] == end.units[-1]
+
+
+def _common(one: Sequence[bytes], other: Sequence[bytes]) -> int:
+    """Return how many units two sequences have in common: where one differs, so do all after it."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[middle - 1] == other[middle - 1] else (low, middle - 1)
+    return low
 
 
 def _array(ids: Sequence[int]) -> array[int]:

@@ -13,16 +13,18 @@ Images are one placeholder token here; what a picture really costs (up to 1,024 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import dropwhile
 from typing import Any
 
 from dsnb.contract.catalogue import Model
-from dsnb.contract.settings import settings
+from dsnb.contract.settings import Settings, settings
 from dsnb.contract.templates import TEMPLATES, Segment
 from dsnb.contract.templates.segment import BOS
 from dsnb.contract.templates.turn import calls, turns
 
-__all__ = ["Segment", "answer", "fill_in_middle", "render", "segments"]
+__all__ = ["Segment", "answer", "fill_in_middle", "further", "render", "segments"]
 
 
 def segments(body: Mapping[str, Any], model: Model) -> tuple[Segment, ...]:
@@ -36,6 +38,22 @@ def segments(body: Mapping[str, Any], model: Model) -> tuple[Segment, ...]:
     template = TEMPLATES[model.generation.template]
     parts = template.prompt(turns(body.get("messages")), meant, effort, blank_line=model.tools_newline)
     return tuple(part for part in parts if part.text)
+
+
+def further(messages: Sequence[Mapping[str, Any]], meant: Settings, model: Model) -> Iterator[Segment]:
+    """Yield the end of a prompt: what follows ``messages[0]``, an assistant's message, to which it answers.
+
+    So a prompt that grew is rendered from there on only. Without system messages, which some templates move.
+    """
+    # What stands at the head decides nothing here but whether there are tools, and one without a name is soon written.
+    headless = replace(meant, tools=({},) if meant.tools else (), json_mode=False)
+    parts = TEMPLATES[model.generation.template].prompt(turns(messages), headless, None, blank_line=False)
+
+    def told(part: Segment) -> bool:
+        return part.where.startswith("messages[0]")
+
+    rest = dropwhile(told, dropwhile(lambda part: not told(part), parts))
+    return (part for part in rest if part.text)
 
 
 def render(body: Mapping[str, Any], model: Model) -> str:

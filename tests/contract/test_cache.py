@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dsnb import contract
 from dsnb.contract import cache
-from dsnb.contract.cache import PrefixCache, expected_hit
+from dsnb.contract.cache import Left, PrefixCache, Prefixes, expected_hit, units
 from dsnb.contract.tokens import completion_ids, prompt_ids
 from tests.contract.traffic import dialogues
 from tests.recordings import requires_recordings
@@ -115,8 +115,8 @@ def test_every_token_is_hashed_once(monkeypatch):
     hashed = []
 
     class Counting:
-        def __init__(self, digest_size):
-            self._hash = cache_blake2b(digest_size=digest_size)
+        def __init__(self, before, digest_size):
+            self._hash = cache_blake2b(before, digest_size=digest_size)
 
         def update(self, data):
             hashed.append(data.nbytes)
@@ -148,10 +148,32 @@ def test_the_cache_agrees_with_the_rule_spelt_out(earlier, same, length, ends):
     for asked, answered in earlier:
         whole = asked + answered
         common = next((n for n in range(min(whole, len(text))) if text[n] != TEXT[n]), min(whole, len(text)))
-        units = [asked // 4 * 4, whole // 4 * 4] if ends else [common // 4 * 4]
-        expected = max([expected, *(unit for unit in units if unit <= common)])
+        possible = [asked // 4 * 4, whole // 4 * 4] if ends else [common // 4 * 4]
+        expected = max([expected, *(length for length in possible if length <= common)])
     pairs = [(TEXT[:asked], TEXT[asked : asked + answered]) for asked, answered in earlier]
     assert expected_hit(pairs, text, rule) == expected
+    prompt = prefixes(text)
+    hits = [Left(prefixes(asked), prefixes(asked + answered)).hit(prompt, rule)[0] for asked, answered in pairs]
+    assert max(hits, default=0) == expected
+
+
+def prefixes(ids):
+    return Prefixes(len(ids), units(ids, 4))
+
+
+def test_a_text_that_grew_has_the_same_units():
+    first = units(TEXT[:512], 128)
+    assert first + units(TEXT[512:], 128, first[-1]) == units(TEXT, 128)
+    assert units(TEXT[512:], 128) != units(TEXT[512:], 128, first[-1])
+
+
+def test_the_end_that_gives_the_hit_is_named():
+    left = Left(prefixes(TEXT[:300]), prefixes(TEXT[:500]))
+    rule = replace(V4, unit=4, minimum=4)
+    assert left.hit(prefixes(TEXT[:600]), rule) == (500, "reply")
+    assert left.hit(prefixes(TEXT[:300] + [7] * 300), rule) == (300, "prompt")
+    assert left.hit(prefixes([7, *TEXT[:600]]), rule) == (0, "")
+    assert left.hit(prefixes(TEXT[:450]), replace(rule, whole_units_at_ends=False)) == (448, "units")
 
 
 @requires_recordings
