@@ -14,8 +14,9 @@ from dsnb.contract.history import PASSBACKS
 from dsnb.emulator.account import Account
 from dsnb.emulator.backend import Backend
 from dsnb.emulator.clock import Clock
-from dsnb.emulator.engines import Engine, EngineRequest, Said
+from dsnb.emulator.engines import Engine, EngineRequest, LiveEngine, Said
 from dsnb.emulator.engines import engine as named
+from dsnb.emulator.engines.live import is_live
 from dsnb.emulator.faults import Faults, Schedule
 from dsnb.emulator.ledger import Ledger, LedgerRow
 from dsnb.emulator.referee import Verdict
@@ -50,7 +51,10 @@ class Emulator:
 
     ``as_of`` is the emulated date (00:00 UTC), datetime or ISO text at which its clock starts, by default one off-peak
     instant of the present contract. ``engine`` says what the model answers: ``"script"``, ``"echo"``, an object with
-    an ``answer`` method, or such a function; one from outside is asked from worker threads. ``faults`` is a list with
+    an ``answer`` method, or such a function; one from outside is asked from worker threads. Real models answer behind
+    the same contract with ``"llama"`` (a small one in this process; see `dsnb.emulator.engines.llama`) or the base URL
+    of an OpenAI-compatible server (see `dsnb.emulator.engines.upstream`): text, pieces, waiting and counts are then
+    theirs, ``pace`` slows nothing, and every reply names the engine in ``x-dsnb-engine``. ``faults`` is a list with
     one fault per request, or a mapping of faults to rates (see `dsnb.emulator.faults`), and can be set anew at any
     time. ``seed`` decides ids, logprobs and chance faults. ``pace`` is real seconds per emulated second: 0 never waits,
     1 is real time. ``balance`` is in USD. ``concurrency`` limits the requests at once, by default the model's
@@ -65,7 +69,7 @@ class Emulator:
         self,
         as_of: datetime | date | str | None = None,
         *,
-        engine: str | Engine | Callable[[EngineRequest], Said] = "script",
+        engine: str | Engine | LiveEngine | Callable[[EngineRequest], Said] = "script",
         faults: Faults = None,
         seed: int = 0,
         pace: float = 0,
@@ -120,6 +124,11 @@ class Emulator:
         self._faults = faults
 
     @property
+    def seed(self) -> int:
+        """Return what ids, logprobs and chance faults are drawn from."""
+        return self._backend.seed
+
+    @property
     def balance(self) -> Decimal:
         """Return what is left on the account, in USD."""
         return self._backend.account.balance
@@ -146,7 +155,7 @@ class Emulator:
     def start(self) -> Self:
         """Start to serve; do nothing if already serving.
 
-        Raises `EmulatorError` where the address or the port cannot be bound.
+        Raises `EmulatorError` where the address or the port cannot be bound, or a real model cannot be loaded.
         """
         if self._server is None:
             # The web server takes a quarter of a second to import; whoever only imports dsnb does not pay for it.
@@ -154,7 +163,16 @@ class Emulator:
             from dsnb.emulator.headers import Headers
             from dsnb.emulator.server import Server
 
-            server = Server(app(self._backend, Headers(self.clock, self._backend.seed)), self._host, self._port)
+            engine = self._backend.engine
+            name = engine.name if is_live(engine) else ""
+            headers = Headers(self.clock, self._backend.seed, name)
+            server = Server(app(self._backend, headers), self._host, self._port)
+            try:
+                if is_live(engine):
+                    engine.start()
+            except BaseException:
+                server.close()
+                raise
             server.start()
             self._server = server
             _RUNNING[server.base_url] = self
@@ -168,6 +186,8 @@ class Emulator:
             atexit.unregister(self.close)
             _RUNNING.pop(server.base_url, None)
             server.close()
+            if is_live(self._backend.engine):
+                self._backend.engine.close()
 
     def __enter__(self) -> Self:
         return self.start()
