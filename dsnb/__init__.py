@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from dsnb.display import render
     from dsnb.emulator import Emulator
     from dsnb.errors import DsnbError
+    from dsnb.experiments.outcomes import Sweep
+    from dsnb.experiments.sweep import sweep
     from dsnb.session import Session
     from dsnb.tools import tool
     from dsnb.usage import UsageLog
@@ -40,10 +42,12 @@ __all__ = [
     "Reply",
     "Retry",
     "Session",
+    "Sweep",
     "Timeouts",
     "UsageLog",
     "connect",
     "render",
+    "sweep",
     "tool",
 ]
 
@@ -56,10 +60,12 @@ _HOMES = {
     "Reply": "dsnb.client.reply",
     "Retry": "dsnb.client.retry",
     "Session": "dsnb.session",
+    "Sweep": "dsnb.experiments.outcomes",
     "Timeouts": "dsnb.client.timeouts",
     "UsageLog": "dsnb.usage",
     "connect": "dsnb.connection",
     "render": "dsnb.display",
+    "sweep": "dsnb.experiments.sweep",
     "tool": "dsnb.tools",
 }
 

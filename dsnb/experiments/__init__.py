@@ -1,0 +1,1 @@
+"""What a call costs before it is sent, why a cache missed, and experiments over many calls."""
