@@ -142,8 +142,10 @@ class Coordinator:
 
     def _send(self, planned: Planned) -> None:
         assert self._executor is not None  # noqa: S101 — `course` has set it
+        number = self._store.begin(planned.number, self._run, time.time())
         task = Task(
             self._name,
+            number,
             self._recipe,
             self._experiment,
             self._function,
@@ -151,7 +153,6 @@ class Coordinator:
             self._names,
             self._texts,
         )
-        number = self._store.begin(planned.number, self._run, time.time())
         try:
             future = self._executor.submit(worker.work, task)
         except Exception as error:  # each executor has its own
@@ -171,7 +172,7 @@ class Coordinator:
             outcome = future.result()
             if outcome.unsent:
                 self._store.withdraw(number)
-            else:
+            elif not outcome.in_doubt:
                 self._store.finish(number, self._ended(outcome))
             self._account(outcome)
         except BaseException as error:

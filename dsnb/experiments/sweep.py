@@ -81,8 +81,8 @@ def sweep(
 
     ``executor`` is any of ``concurrent.futures``, or ``client.get_executor()`` of Dask; None is a pool of threads.
     Workers in other processes make a session of their own from what ``ds`` was made from, and find the key in their own
-    environment; it never travels. ``workers`` cells at most are under way at once, over all of them. A cluster may run
-    a task again by itself when its worker dies: for Dask, set ``distributed.scheduler.allowed-failures`` to 0.
+    environment; it never travels. ``workers`` cells at most are under way at once, over all of them. A cell whose
+    worker dies is in doubt; that Dask would run it again is seen to.
 
     ``budget`` is what this call may spend, as in `dsnb.connect`: cells under way finish, the rest is left for the next
     run. An error of dsnb is a row and is tried again next time. Any other error in ``fn`` ends the sweep, as do those

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping
@@ -26,7 +28,9 @@ from dsnb.experiments.figures import Heard, row
 from dsnb.session import Session
 from dsnb.usage import UsageLog
 
+BEGUN: Final = "dsnb sweeps"  # where Dask's scheduler remembers what was begun
 _KEPT: Final = 8  # sessions that a worker keeps, one for each configuration
+_building: Final = threading.Lock()  # of several threads one makes the session, and the others take it
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,13 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Hold one cell as it goes to a worker; ``session`` is the name under which `lent` has the session."""
+    """Hold one cell as it goes to a worker.
+
+    ``session`` is the name under which `lend` has the session, ``number`` tells this try from all others of its store.
+    """
 
     session: str
+    number: int
     recipe: Recipe
     experiment: str
     function: Callable[..., Any]
@@ -59,7 +67,8 @@ class Outcome:
     """Hold what a cell came to.
 
     ``row`` is what is kept; ``error`` is what was raised instead, ``failed`` the name of its type and ``message`` what
-    it says. ``told`` is what a ledger is to be told, ``elsewhere`` that it has not been told yet.
+    it says. ``told`` is what a ledger is to be told, ``elsewhere`` that it has not been told yet. ``in_doubt`` is a cell
+    that another worker had begun, of whom nobody has heard since.
     """
 
     row: dict[str, Any]
@@ -71,6 +80,7 @@ class Outcome:
     message: str | None = None
     emulated: bool = False
     elsewhere: bool = False
+    in_doubt: bool = False
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -116,6 +126,8 @@ def recipe(session: Session) -> Recipe:
 def work(task: Task) -> Outcome:
     """Run one cell; return what it came to, whatever that is."""
     heard, started = Heard(), time.time()
+    if _begun_before(task):
+        return Outcome({}, started, time.time(), in_doubt=True)
     pid, session = _lent.get(task.session, (0, None))
     elsewhere = pid != os.getpid() or session is None
     kept: dict[str, Any] = {}
@@ -123,7 +135,8 @@ def work(task: Task) -> Outcome:
     emulated = False
     try:
         if session is None or elsewhere:
-            session = _rebuilt(task.recipe)
+            with _building:
+                session = _rebuilt(task.recipe)
         emulated = session.source == "emulator"
         # turns that run beside one another have no place to be shown in
         with session.run(task.experiment), listening(heard), display.render(None):
@@ -151,6 +164,25 @@ class _Nothing(UsageLog):
 
     def ended(self, turn: Turn, reply: Reply, error: DsnbError | None) -> None:
         """Note nothing."""
+
+
+def _begun_before(task: Task) -> bool:
+    """Tell whether a worker of the same cluster has begun this task; note that one has.
+
+    Dask runs a task again whose worker died, whatever that had sent and been billed for. Its scheduler remembers.
+    """
+    if "distributed" not in sys.modules:
+        return False
+    from distributed import get_client, get_worker
+
+    try:
+        get_worker()
+    except ValueError:  # this is no worker of Dask's
+        return False
+    scheduler, place = get_client(), [BEGUN, task.session, task.number]
+    before = scheduler.get_metadata(place, default=False)
+    scheduler.set_metadata(place, True)
+    return bool(before)
 
 
 @lru_cache(_KEPT)
