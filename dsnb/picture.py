@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 INK: Final = "#797979"  # as far from white as from #111, a usual dark page: 4.3 to 1 on both
 ACCENT: Final = "#4d6bfe"
+OTHER: Final = "#d1603d"  # what stands against the accent: apart from it in hue for every kind of colour vision
 
 _FIXED: Final[Any] = {"svg.hashsalt": "dsnb", "svg.fonttype": "none"}  # the same picture gives the same file
 

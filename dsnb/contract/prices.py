@@ -69,8 +69,11 @@ class Cost:
         return f"Cost({_money('$', self.usd)}, {_money('¥', self.cny)})"
 
 
-def cost(hit: int, miss: int, output: int, price: Price) -> Cost:
-    """Return the exact cost of so many input tokens from the cache, other input tokens, and output tokens."""
+def cost(hit: int | Decimal, miss: int | Decimal, output: int | Decimal, price: Price) -> Cost:
+    """Return the exact cost of so many input tokens from the cache, other input tokens, and output tokens.
+
+    Decimals are for numbers of tokens that are expected rather than counted.
+    """
 
     def amount(rates: Rates | None) -> Decimal | None:
         if rates is None:
