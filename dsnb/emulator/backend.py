@@ -15,7 +15,8 @@ from dsnb.contract.finding import Finding
 from dsnb.emulator import draw
 from dsnb.emulator.account import Account
 from dsnb.emulator.clock import Clock
-from dsnb.emulator.engines import Answer, Engine, EngineRequest
+from dsnb.emulator.engines import Answer, Engine, EngineRequest, LiveEngine
+from dsnb.emulator.engines.live import is_live
 from dsnb.emulator.faults import Schedule
 from dsnb.emulator.ledger import Ledger
 from dsnb.emulator.output import Output, generate
@@ -44,7 +45,7 @@ class Backend:
     as_of: Contract
     clock: Clock
     account: Account
-    engine: Engine
+    engine: Engine | LiveEngine
     foreign: bool  # an engine from outside may take its time, and is asked in another thread
     seed: int
     passback: str
@@ -92,9 +93,9 @@ class Backend:
             return error("concurrency", current=active + 1, limit=limit)
         return None
 
-    def reply(self, request: Request, *, empty: bool = False) -> Output:
-        """Return the engine's answer as it is generated, or none at all; a pure function of request and seed."""
-        asked = EngineRequest(
+    def asked(self, request: Request) -> EngineRequest:
+        """Return what an engine may know of a request."""
+        return EngineRequest(
             body=request.body,
             contract=self.as_of,
             model=request.model,
@@ -103,16 +104,22 @@ class Backend:
             ignored=request.ignored,
             seed=self.seed,
         )
-        answer = Answer() if empty else self.engine.answer(asked)
+
+    def reply(self, request: Request, *, empty: bool = False) -> Output:
+        """Return the engine's answer as it is generated, or none at all; a pure function of request and seed.
+
+        A live engine can only say nothing in this way.
+        """
+        answer = Answer() if empty or is_live(self.engine) else self.engine.answer(self.asked(request))
         if request.completion:
             answer = replace(answer, reasoning=None, tool_calls=())  # a text completion has neither
         calls = [
-            call if call.id else replace(call, id=self._call_id(index, request.body))
+            call if call.id else replace(call, id=self.call_id(index, request.body))
             for index, call in enumerate(answer.tool_calls)
         ]
         return generate(replace(answer, tool_calls=tuple(calls)), request.settings, request.model)
 
-    def _call_id(self, index: int, body: Mapping[str, Any]) -> str:
+    def call_id(self, index: int, body: Mapping[str, Any]) -> str:
         """Return a tool call's id, the same whenever the same request comes again."""
         name = ("call", self.seed, index, body.get("messages"))
         if self.as_of.wire.tool_call_ids == "indexed-uuid":

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dsnb.contract import Settings
 from dsnb.emulator import logprobs, wire
-from dsnb.emulator.output import ARGUMENTS, CALL, CONTENT, REASONING, Event, Output
+from dsnb.emulator.engines.protocol import ARGUMENTS, CALL, CONTENT, REASONING
+from dsnb.emulator.output import AnyOutput, Event
 from dsnb.emulator.wire import Chunks, Head, Usage
 
 
 class ChatReply:
-    """Write one chat reply."""
+    """Write one chat reply; ``seed`` is that of made-up logprobs, None where a real model gives its own."""
 
-    def __init__(self, head: Head, settings: Settings, output: Output, usage: Usage, seed: int) -> None:
+    def __init__(self, head: Head, settings: Settings, output: AnyOutput, usage: Usage, seed: int | None) -> None:
         self._head = head
         self._chunks = Chunks(head, thinking=settings.thinking, include_usage=settings.include_usage)
         self._settings = settings
         self._output = output
-        self._usage = usage
+        self.usage = usage
         self._seed = seed
 
     def first(self) -> str:
@@ -35,7 +36,7 @@ class ChatReply:
 
     def last(self) -> str:
         """Return the finish chunk."""
-        return self._chunks.last(self._output.finish_reason, self._usage)
+        return self._chunks.last(self._output.finish_reason, self.usage)
 
     def malformed(self) -> str:
         """Return a chunk that breaks off in the middle of its JSON."""
@@ -50,14 +51,12 @@ class ChatReply:
             tool_calls=self._output.calls,
             logprobs=self._all_logprobs(),
             finish_reason=self._output.finish_reason,
-            usage=self._usage,
+            usage=self.usage,
         )
 
     def _logprobs(self, channel: str, event: Event) -> str:
-        if not self._settings.logprobs:
-            return "null"
-        entries = logprobs.entries(self._seed, channel, [event], self._settings.top_logprobs)
-        return f'{{"{channel}":{entries}}}'
+        entries = self._entries(channel, [event]) if self._settings.logprobs else ""
+        return f'{{"{channel}":{entries}}}' if entries else "null"
 
     def _all_logprobs(self) -> str:
         """Return the logprobs of the whole reply: an array for each channel that said something."""
@@ -66,6 +65,12 @@ class ChatReply:
         parts = []
         for name, kind in (("content", CONTENT), ("reasoning_content", REASONING)):
             said = [event for event in self._output.events if event.kind == kind]
-            if said:
-                parts.append(f'"{name}":{logprobs.entries(self._seed, name, said, self._settings.top_logprobs)}')
-        return f"{{{','.join(parts)}}}"
+            if entries := self._entries(name, said) if said else "":
+                parts.append(f'"{name}":{entries}')
+        return f"{{{','.join(parts)}}}" if parts or self._seed is not None else "null"
+
+    def _entries(self, channel: str, events: list[Event]) -> str:
+        """Return the array of some events' logprobs, ``""`` where a real model gave none."""
+        if self._seed is None:
+            return logprobs.given(events)
+        return logprobs.entries(self._seed, channel, events, self._settings.top_logprobs)

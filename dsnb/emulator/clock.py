@@ -35,6 +35,10 @@ class Clock:
         """Begin a request's own time."""
         return Timeline(self, self._elapsed)
 
+    def advance(self, seconds: float) -> None:
+        """Let emulated time pass between requests, and no real time; caches forget, and peak hours come and go."""
+        self._elapsed += max(seconds, 0.0)
+
     def reach(self, elapsed: float) -> None:
         """Move on to ``elapsed`` seconds after the start, unless already past it."""
         self._elapsed = max(self._elapsed, elapsed)
@@ -56,6 +60,10 @@ class Timeline:
         if not self._clock.pace:
             return 0.0
         return self._real + self.seconds * self._clock.pace - time.monotonic()
+
+    def spend(self, real: float) -> None:
+        """Move on by real seconds that something outside took; at pace 0 they count as emulated ones."""
+        self.seconds += real / (self._clock.pace or 1.0)
 
     @property
     def at(self) -> float:

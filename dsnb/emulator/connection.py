@@ -7,7 +7,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 from dsnb.emulator.server import TRANSPORT, Receive, Scope, Send
 
@@ -64,6 +64,12 @@ class Connection:
         """Wait real seconds or until the client leaves; return whether it is still there."""
         if seconds >= SHORTEST_SLEEP and self._gone is not None:
             await asyncio.wait({self._gone}, timeout=seconds)
+        return not self.gone
+
+    async def until(self, done: asyncio.Future[Any], seconds: float) -> bool:
+        """Wait for a future, for real seconds at most, or until the client leaves; return whether it is still there."""
+        waited = {done} if self._gone is None else {done, self._gone}
+        await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         return not self.gone
 
     async def cut(self) -> None:

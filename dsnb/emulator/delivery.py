@@ -8,13 +8,19 @@ from typing import Protocol
 from dsnb.emulator import wire
 from dsnb.emulator.connection import Connection
 from dsnb.emulator.headers import Headers
-from dsnb.emulator.output import Event, Output
+from dsnb.emulator.output import AnyOutput, Event
+from dsnb.emulator.wire import Usage
 
 _BATCH = 200  # chunks; some 60 kB, so that what is due at once goes out in few writes
 
 
 class Reply(Protocol):
-    """Write a reply in the form of its endpoint: as the chunks of a stream, or as a whole body."""
+    """Write a reply in the form of its endpoint: as the chunks of a stream, or as a whole body.
+
+    ``usage`` must be right by the time of the finish chunk or the body; a live engine counts as it goes.
+    """
+
+    usage: Usage
 
     def first(self) -> str:
         """Return the chunk that opens a stream."""
@@ -38,7 +44,10 @@ class Reply(Protocol):
 
 
 class Delivery:
-    """Send one reply; the status line goes out with the first byte, so that a broken exchange may have none."""
+    """Send one reply; the status line goes out with the first byte, so that a broken exchange may have none.
+
+    ``begun`` says whether it went out.
+    """
 
     content_type: str
     keep_alive: str
@@ -47,7 +56,7 @@ class Delivery:
         self._connection = connection
         self._headers = headers
         self._waiting: list[str] = []
-        self._begun = False
+        self.begun = False
 
     @property
     def full(self) -> bool:
@@ -70,8 +79,8 @@ class Delivery:
         await self._connection.end(self._taken())
 
     async def _begin(self) -> None:
-        if not self._begun:
-            self._begun = True
+        if not self.begun:
+            self.begun = True
             await self._connection.start(200, self._headers.open(self.content_type))
 
     def _taken(self) -> bytes:
@@ -86,7 +95,7 @@ class StreamDelivery(Delivery):
     content_type = "text/event-stream; charset=utf-8"
     keep_alive = ": keep-alive\n\n"
 
-    def __init__(self, connection: Connection, headers: Headers, reply: Reply, output: Output) -> None:
+    def __init__(self, connection: Connection, headers: Headers, reply: Reply, output: AnyOutput) -> None:
         super().__init__(connection, headers)
         self._reply = reply
         self.events: Sequence[Event] = output.events
@@ -120,10 +129,10 @@ class PlainDelivery(Delivery):
     keep_alive = "\n"
     events: Sequence[Event] = ()
 
-    def __init__(self, connection: Connection, headers: Headers, reply: Reply, output: Output) -> None:
+    def __init__(self, connection: Connection, headers: Headers, reply: Reply, output: AnyOutput) -> None:
         super().__init__(connection, headers)
-        self._total = output.total
-        self._body = reply.body()
+        self._reply = reply
+        self._output = output
 
     def open(self) -> None:
         """Do nothing: the body comes whole."""
@@ -133,12 +142,16 @@ class PlainDelivery(Delivery):
 
     def rest(self) -> str:
         """Return the body."""
-        return self._body
+        return self._reply.body()
 
     def part(self, token: int) -> str:
         """Return what of the body is sent when the reply breaks after ``token``."""
-        return self._body[: len(self._body) * token // (self._total + 1)]
+        body = self._reply.body()
+        return body[: len(body) * token // (self._output.total + 1)]
 
     def malformed(self) -> str:
         """Return a body that is not JSON, as a proxy might put in its place."""
         return "<html><body>upstream error</body></html>"
+
+
+AnyDelivery = StreamDelivery | PlainDelivery

@@ -166,12 +166,13 @@ class Emulator:
             engine = self._backend.engine
             name = engine.name if is_live(engine) else ""
             headers = Headers(self.clock, self._backend.seed, name)
-            server = Server(app(self._backend, headers), self._host, self._port)
+            if is_live(engine):
+                engine.start()
             try:
+                server = Server(app(self._backend, headers), self._host, self._port)
+            except EmulatorError:
                 if is_live(engine):
-                    engine.start()
-            except BaseException:
-                server.close()
+                    engine.close()
                 raise
             server.start()
             self._server = server

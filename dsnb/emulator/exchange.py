@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,22 +18,25 @@ from dsnb.emulator.backend import Backend, Request
 from dsnb.emulator.chat_reply import ChatReply
 from dsnb.emulator.clock import FIRST_TOKEN_SECONDS, TOKENS_PER_SECOND
 from dsnb.emulator.connection import SHORTEST_SLEEP, Connection
-from dsnb.emulator.delivery import PlainDelivery, Reply, StreamDelivery
+from dsnb.emulator.delivery import AnyDelivery, PlainDelivery, Reply, StreamDelivery
+from dsnb.emulator.engines.live import EngineFailure, LiveEngine, is_live
 from dsnb.emulator.faults import BREAKS
 from dsnb.emulator.headers import Headers
 from dsnb.emulator.ledger import LedgerRow
-from dsnb.emulator.output import Output
+from dsnb.emulator.output import AnyOutput, LiveOutput, Output
 from dsnb.emulator.referee import ABORTED, Visit
+from dsnb.emulator.relay import Relay
 from dsnb.emulator.text_reply import TextReply
 from dsnb.emulator.wire import Head, Usage, dumps
 
 _T = TypeVar("_T")
-AnyDelivery = StreamDelivery | PlainDelivery
 
 _LARGE = 64 * 1024  # bytes; a larger request is worked on in another thread, so that it does not hold up the others
 _KEEP_ALIVE_SECONDS = 10.0  # emulated; how often the API sends them is not published
 _CEILING = 500  # requests at once, where the catalogue knows none: the smaller of the documented ceilings
 _STALL_SECONDS = 600.0  # real; the API too gives a request ten minutes
+_TYPICAL = 64  # tokens; within so many a fault strikes a live reply, whose length nobody knows before
+_REASON = 300  # characters of a header that tells why an engine failed
 # The errors behind the statuses that a fault can name. The 400 is the one that most clients have met.
 _STATUSES = {
     400: "reasoning_missing",
@@ -100,9 +105,12 @@ class Exchange:
                 self._visit.limit = backend.account.limit(request.model)
             await self._refuse(refusal)
             return
+        empty = self._fault.kind == "empty"
         with backend.account.slot(request.model):
+            if is_live(backend.engine) and not empty:
+                await self._relay(request, backend.engine)
+                return
             try:
-                empty = self._fault.kind == "empty"
                 output = await self._off_loop(large or backend.foreign, lambda: backend.reply(request, empty=empty))
             except Exception as problem:  # an engine is foreign code: its failure is a server's failure, and is told
                 logging.getLogger(__name__).exception("The emulator's engine failed.")
@@ -115,39 +123,16 @@ class Exchange:
         cache = backend.account.cache(self._key, request.body.get("user_id"), request.model)
         hit = cache.lookup(request.prompt, self._timeline.at)
         prompt = len(request.prompt)
-        created = int(self._timeline.began.timestamp())
-        identity = draw.uuid4(backend.seed, "reply", self._ordinal)
-        head = Head(identity, created, request.model.served, request.model.fingerprint)
+        head = self._head(request)
         usage = Usage(prompt, hit, output.total, output.reasoning_tokens, details=self._contract.wire.usage_details)
-        kind = StreamDelivery if request.settings.stream else PlainDelivery
         reply = _reply(request, head, output, usage, backend.seed)
-        delivery = kind(self._connection, self._headers, reply, output)
+        delivery = self._delivery(request, reply, output)
 
         def settle(outcome: str, generated: int) -> None:
-            """Bill, remember the prefix and enter the row; before the last byte, so that whoever has it sees them."""
-            self._timeline.end()
-            charged = cost(hit, prompt - hit, generated, self._contract.price(request.model))
-            backend.account.charge(charged)
+            self._settle(request, head, outcome, replace(usage, completion=generated), output)
             cache.store(request.prompt, output.ids[:generated], self._timeline.at)
-            row = LedgerRow(
-                id=identity,
-                model=head.model,
-                status=200,
-                outcome=outcome,
-                prompt_tokens=prompt,
-                cache_hit_tokens=hit,
-                completion_tokens=generated,
-                billed=True,
-                cost=charged,
-                started=self._timeline.began,
-            )
-            self._record(row)
-            backend.known_calls.update(call.id for call in output.calls)
 
-        ended = await self._queue(delivery)
-        if ended is not None:
-            self._enter(200, ended)
-            await self._connection.cut()
+        if not await self._queue(delivery):
             return
         strike = self._fault.token(output.total) if self._fault.kind in BREAKS else None
         last = output.total if strike is None else strike
@@ -159,24 +144,96 @@ class Exchange:
             self._timeline.interrupt()
             settle(ABORTED, bisect_right([due(token) for token in range(1, last + 1)], self._timeline.seconds))
 
-    async def _queue(self, delivery: AnyDelivery) -> str | None:
-        """Wait for the inference to begin, with keep-alives; return how the exchange ended if it never does."""
+    async def _relay(self, request: Request, engine: LiveEngine) -> None:
+        """Pass on a reply as a live engine makes it, and bill what the engine counts.
+
+        A failure is an error while nothing was sent, and after that the end of a reply that broke off.
+        """
+        head, output = self._head(request), LiveOutput(request.settings)
+        details = self._contract.wire.usage_details
+        reply = _reply(request, head, output, output.usage(len(request.prompt), details=details), None)
+        delivery = self._delivery(request, reply, output)
+        if not await self._queue(delivery):
+            return
+        fault, model, backend = self._fault, request.model, self._backend
+        relay = Relay(self._connection, delivery, output, partial(backend.call_id, body=request.body))
+        strike = fault.token(fault.at or _TYPICAL) if fault.kind in BREAKS else None
+        longest = request.settings.max_tokens + (model.max_reasoning or 0)  # for an engine that overlooks the limit
+        began, stays = time.monotonic(), True
+        try:
+            told = engine.pieces(backend.asked(request))
+            stays = await relay.follow(told, longest if strike is None else strike)
+        except EngineFailure as failure:
+            logging.getLogger(__name__).warning("The emulator's engine %s failed: %s", engine.name, failure.reason)
+            if not delivery.begun:
+                await self._refuse(failure.answer, reason=failure.reason)
+                return
+            relay.open()
+            strike = None
+        finally:
+            self._timeline.spend(time.monotonic() - began)
+        reply.usage = output.usage(len(request.prompt), details=details)
+        if stays:
+            outcome = output.finish_reason if strike is None else fault.kind
+            self._settle(request, head, outcome, reply.usage, output)
+            await self._finish(delivery, strike)
+        else:
+            self._settle(request, head, ABORTED, reply.usage, output)
+
+    def _head(self, request: Request) -> Head:
+        identity = draw.uuid4(self._backend.seed, "reply", self._ordinal)
+        created = int(self._timeline.began.timestamp())
+        return Head(identity, created, request.model.served, request.model.fingerprint)
+
+    def _delivery(self, request: Request, reply: Reply, output: AnyOutput) -> AnyDelivery:
+        kind = StreamDelivery if request.settings.stream else PlainDelivery
+        return kind(self._connection, self._headers, reply, output)
+
+    def _settle(self, request: Request, head: Head, outcome: str, usage: Usage, output: AnyOutput) -> None:
+        """Bill and enter the row; before the last byte, so that whoever has it sees them."""
+        self._timeline.end()
+        miss = usage.prompt - usage.hit
+        charged = cost(usage.hit, miss, usage.completion, self._contract.price(request.model))
+        self._backend.account.charge(charged)
+        row = LedgerRow(
+            id=head.id,
+            model=head.model,
+            status=200,
+            outcome=outcome,
+            prompt_tokens=usage.prompt,
+            cache_hit_tokens=usage.hit,
+            completion_tokens=usage.completion,
+            billed=True,
+            cost=charged,
+            started=self._timeline.began,
+        )
+        self._record(row)
+        self._backend.known_calls.update(call.id for call in output.calls)
+
+    async def _queue(self, delivery: AnyDelivery) -> bool:
+        """Wait for the inference to begin, with keep-alives; return whether it does, else end the exchange."""
         if self._fault.kind != "queue":
-            return None
+            return True
         longest = self._contract.wire.queue_seconds
         waited = 0.0
         while waited < min(self._fault.seconds, longest):
             waited = min(waited + _KEEP_ALIVE_SECONDS, self._fault.seconds, longest)
             if not await self._reach(waited, delivery):
                 self._timeline.interrupt()
-                self._timeline.end()
-                return ABORTED
+                await self._abandon(ABORTED)
+                return False
             delivery.put(delivery.keep_alive)
             await delivery.flush()
         if self._fault.seconds < longest:
-            return None
+            return True
+        await self._abandon("queue")
+        return False
+
+    async def _abandon(self, outcome: str) -> None:
+        """End an exchange whose inference never began."""
         self._timeline.end()
-        return "queue"
+        self._enter(200, outcome)
+        await self._connection.cut()
 
     def _schedule(self, thought: int | None) -> Callable[[int], float]:
         """Return when, in emulated seconds, each token is there."""
@@ -232,12 +289,14 @@ class Exchange:
             await delivery.flush()
             await (connection.reset() if kind == "reset" else connection.cut())
 
-    async def _refuse(self, refusal: ErrorBody, *, retry_after: int | None = None) -> None:
-        """Answer with an error, which costs nothing."""
+    async def _refuse(self, refusal: ErrorBody, *, retry_after: int | None = None, reason: str = "") -> None:
+        """Answer with an error, which costs nothing; ``reason`` is for whoever runs the emulator."""
         if self._visit is not None:
             self._visit.retry_after = retry_after
         self._enter(refusal.status, "rejected")
         extra = {} if retry_after is None else {"retry-after": str(retry_after)}
+        if reason:
+            extra["x-dsnb-reason"] = "".join(sign if " " <= sign <= "~" else "?" for sign in reason[:_REASON])
         fields = self._headers.fixed(refusal.content_type, refusal.body, extra)
         await self._connection.start(refusal.status, fields)
         await self._connection.end(refusal.body)
@@ -273,7 +332,7 @@ class Exchange:
         return await asyncio.to_thread(work) if apart else work()
 
 
-def _reply(request: Request, head: Head, output: Output, usage: Usage, seed: int) -> Reply:
+def _reply(request: Request, head: Head, output: AnyOutput, usage: Usage, seed: int | None) -> Reply:
     """Return the reply in the form of the endpoint that was asked."""
     if not request.completion:
         return ChatReply(head, request.settings, output, usage, seed)

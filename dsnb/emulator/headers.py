@@ -22,13 +22,18 @@ _ALWAYS: Fields = [
 
 
 class Headers:
-    """Write the headers of one emulator's replies; ``x-dsnb-emulator`` tells them from the API's."""
+    """Write the headers of one emulator's replies; ``x-dsnb-emulator`` tells them from the API's.
 
-    def __init__(self, clock: Clock, seed: int) -> None:
+    ``engine`` names the real model's engine, if one is behind it, in ``x-dsnb-engine``.
+    """
+
+    def __init__(self, clock: Clock, seed: int, engine: str = "") -> None:
         self._clock = clock
         self._seed = seed
         self._replies = 0
-        self._name = f"{clock.start:%Y-%m-%dT%H:%M:%SZ}".encode()
+        self._ours = [(b"x-dsnb-emulator", f"{clock.start:%Y-%m-%dT%H:%M:%SZ}".encode())]
+        if engine:
+            self._ours.append((b"x-dsnb-engine", engine.encode()))
 
     def fixed(self, content_type: str | None, body: bytes, extra: Mapping[str, str] | None = None) -> Fields:
         """Return the headers of a reply whose length is known."""
@@ -42,7 +47,7 @@ class Headers:
         fields = [(b"date", format_datetime(self._clock.now.replace(microsecond=0), usegmt=True).encode())]
         if content_type is not None:
             fields.append((b"content-type", content_type.encode()))
-        fields += [*_ALWAYS, (b"x-ds-trace-id", trace.encode()), (b"x-dsnb-emulator", self._name)]
+        fields += [*_ALWAYS, (b"x-ds-trace-id", trace.encode()), *self._ours]
         if content_type is not None and content_type.startswith("text/event-stream"):
             fields.append((b"cache-control", b"no-cache"))
         return fields

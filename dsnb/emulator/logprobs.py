@@ -1,4 +1,4 @@
-"""Log probabilities for tokens: made up, since no model is here, but deterministic and of the recorded shape.
+"""Log probabilities for tokens: made up where no model is, but deterministic and of the recorded shape.
 
 Each entry has ``token``, ``logprob``, ``bytes`` and ``top_logprobs``, an empty list unless alternatives were asked for;
 the token itself comes first among them (recorded 2026-08-17).
@@ -25,6 +25,18 @@ def entries(seed: int, channel: str, events: Iterable[Event], alternatives: int)
     return f"[{','.join(_entry(seed, channel, event.token, event.text, alternatives) for event in events)}]"
 
 
+def given(events: Iterable[Event]) -> str:
+    """Return the array of what a real model gave with some tokens, ``""`` if it gave nothing."""
+    found = ",".join(event.logprobs for event in events if event.logprobs)
+    return f"[{found}]" if found else ""
+
+
+def entry(token: str, logprob: float, alternatives: Iterable[tuple[str, float]]) -> str:
+    """Return one token's entry in the API's form."""
+    top = ",".join(f"{{{_token(*pair)}}}" for pair in alternatives)
+    return f'{{{_token(token, logprob)},"top_logprobs":[{top}]}}'
+
+
 def ranked(seed: int, channel: str, position: int, piece: str, alternatives: int) -> list[tuple[str, float]]:
     """Return a token with its log probability, and after it the alternatives up to that many in all."""
     # Most tokens are near certain and a few are not: a cube of an even draw looks like the recorded values.
@@ -41,8 +53,7 @@ def ranked(seed: int, channel: str, position: int, piece: str, alternatives: int
 
 def _entry(seed: int, channel: str, position: int, piece: str, alternatives: int) -> str:
     ranks = ranked(seed, channel, position, piece, alternatives)
-    top = ",".join(f"{{{_token(*pair)}}}" for pair in ranks[:alternatives])
-    return f'{{{_token(*ranks[0])},"top_logprobs":[{top}]}}'
+    return entry(*ranks[0], ranks[:alternatives])
 
 
 def _token(text: str, logprob: float) -> str:

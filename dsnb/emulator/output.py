@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from dsnb.contract import Model, Settings, tokens
-from dsnb.emulator.engines.protocol import Answer, ToolCall
+from dsnb.emulator.engines.live import Counts, Piece
+from dsnb.emulator.engines.protocol import ARGUMENTS, CALL, CONTENT, REASONING, Answer, ToolCall
 from dsnb.emulator.tool_deltas import deltas
+from dsnb.emulator.wire import Usage
 
-REASONING, CONTENT, CALL, ARGUMENTS = "reasoning", "content", "call", "arguments"
+BROKEN_OFF = "insufficient_system_resource"  # the API's word for an inference that did not come to its end
 
 
 class Event(NamedTuple):
     """Hold one thing that a stream sends: a piece of text, or the opening of tool call number ``call`` (no ``text``).
 
-    ``token`` is the ordinal, from 1, of the generated token that it comes with; some tokens send nothing.
+    ``token`` is the ordinal, from 1, of the generated token that it comes with; some tokens send nothing. ``logprobs``
+    are those that a real model gave, JSON objects with commas between them.
     """
 
     token: int
     kind: str
     text: str
     call: int = 0
+    logprobs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,75 @@ class Output:
     def text(self, kind: str) -> str:
         """Return all that the reply says in its reasoning or its content."""
         return "".join(event.text for event in self.events if event.kind == kind)
+
+
+class LiveOutput:
+    """Hold a reply while a live engine makes it; it counts a token for each piece until the engine says better.
+
+    ``opened`` says whether the model has begun, ``pieces`` how many it has made. ``finish_reason`` is that of a reply
+    that broke off until the engine ends it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._told = Counts()
+        self._thoughts = 0
+        self.events: list[Event] = []
+        self._begun: list[ToolCall] = []
+        self.finish_reason = BROKEN_OFF
+        self.opened = False
+        self.pieces = 0
+
+    def add(self, piece: Piece, call_id: Callable[[int], str]) -> Event | None:
+        """Return what a piece sends: nothing where the request rules it out, as reasoning without thinking."""
+        self.pieces += 1
+        self._thoughts += piece.kind == REASONING
+        if piece.kind in (CALL, ARGUMENTS):
+            if not self._settings.tools:
+                return None
+            if piece.kind == CALL:
+                self._begun.append(ToolCall(piece.name, "", call_id(piece.call)))
+        elif piece.kind == REASONING and not self._settings.thinking:
+            return None
+        event = Event(self.pieces, piece.kind, piece.text, piece.call, piece.logprobs)
+        self.events.append(event)
+        return event
+
+    def end(self, finish_reason: str) -> None:
+        """Take the engine's finish reason, which must fit what it said: some name a stop after tool calls."""
+        if finish_reason in ("stop", "tool_calls"):
+            finish_reason = "tool_calls" if self._begun else "stop"
+        self.finish_reason = finish_reason
+
+    def count(self, counts: Counts) -> None:
+        """Take what the engine has counted so far."""
+        self._told = counts
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Return the tool calls, with their arguments as far as they are written."""
+        return _opened(self._begun, self.events)
+
+    @property
+    def total(self) -> int:
+        """Return how many tokens were generated."""
+        return self.pieces if self._told.completion is None else self._told.completion
+
+    def text(self, kind: str) -> str:
+        """Return all that the reply says in its reasoning or its content."""
+        return "".join(event.text for event in self.events if event.kind == kind)
+
+    def usage(self, prompt: int, *, details: bool) -> Usage:
+        """Return the engine's counts; ``prompt`` is the contract's count, for an engine that tells none."""
+        told, total = self._told, self.total
+        prompt = prompt if told.prompt is None else told.prompt
+        thought = min(self._thoughts if told.reasoning is None else told.reasoning, total)
+        return Usage(
+            prompt, min(told.cached or 0, prompt), total, thought if self._settings.thinking else None, details=details
+        )
+
+
+AnyOutput = Output | LiveOutput
 
 
 def generate(answer: Answer, settings: Settings, model: Model) -> Output:

@@ -87,6 +87,7 @@ class Server:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._serve())
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             self._workers.shutdown(wait=False, cancel_futures=True)
             self._loop.close()

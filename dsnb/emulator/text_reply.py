@@ -12,15 +12,27 @@ from itertools import accumulate
 
 from dsnb.contract import Settings
 from dsnb.emulator import logprobs
-from dsnb.emulator.output import CONTENT, Event, Output
+from dsnb.emulator.engines.protocol import CONTENT
+from dsnb.emulator.output import AnyOutput, Event
 from dsnb.emulator.wire import Head, Usage, dumps
 
 
 class TextReply:
-    """Write one completion of ``prompt``; with ``echo`` the prompt comes back before it."""
+    """Write one completion of ``prompt``; with ``echo`` the prompt comes back before it.
+
+    ``seed`` is that of made-up logprobs; with None, for a real model, there are none.
+    """
 
     def __init__(
-        self, head: Head, settings: Settings, output: Output, usage: Usage, seed: int, *, prompt: str, echo: bool
+        self,
+        head: Head,
+        settings: Settings,
+        output: AnyOutput,
+        usage: Usage,
+        seed: int | None,
+        *,
+        prompt: str,
+        echo: bool,
     ) -> None:
         self._begin = f'{{"id":{dumps(head.id)},"choices":[{{"text":'
         self._end = (
@@ -29,10 +41,9 @@ class TextReply:
         )
         self._settings = settings
         self._output = output
-        self._usage = usage
+        self.usage = usage
         self._seed = seed
         self._echo = prompt if echo else ""
-        self._written = [event for event in output.events if event.kind == CONTENT]
         starts = accumulate((len(event.text) for event in self._written), initial=len(prompt))
         self._offsets = dict(zip((event.token for event in self._written), starts, strict=False))
 
@@ -46,7 +57,7 @@ class TextReply:
 
     def last(self) -> str:
         """Return the finish chunk, which carries the usage whether it was asked for or not."""
-        return f"data: {self._object('', 'null', dumps(self._output.finish_reason), self._usage.json)}\n\n"
+        return f"data: {self._object('', 'null', dumps(self._output.finish_reason), self.usage.json)}\n\n"
 
     def malformed(self) -> str:
         """Return a frame that breaks off in the middle of its JSON."""
@@ -55,7 +66,11 @@ class TextReply:
     def body(self) -> str:
         """Return the body of a plain reply."""
         text = self._echo + self._output.text(CONTENT)
-        return self._object(text, self._logprobs(self._written), dumps(self._output.finish_reason), self._usage.json)
+        return self._object(text, self._logprobs(self._written), dumps(self._output.finish_reason), self.usage.json)
+
+    @property
+    def _written(self) -> list[Event]:
+        return [event for event in self._output.events if event.kind == CONTENT]
 
     def _frame(self, text: str, logprobs: str = "null") -> str:
         # With stream_options.include_usage every chunk but the last has the key, as null; without it none has.
@@ -67,10 +82,10 @@ class TextReply:
         return f"{self._begin}{choice}{self._end}{counted}}}"
 
     def _logprobs(self, events: list[Event]) -> str:
-        if not self._settings.logprobs:
+        seed, most = self._seed, self._settings.top_logprobs
+        if seed is None or not self._settings.logprobs:
             return "null"
-        most = self._settings.top_logprobs
-        ranked = [logprobs.ranked(self._seed, "text", event.token, event.text, most) for event in events]
+        ranked = [logprobs.ranked(seed, "text", event.token, event.text, most) for event in events]
         found = {
             "tokens": [event.text for event in events],
             "token_logprobs": [ranks[0][1] for ranks in ranked],

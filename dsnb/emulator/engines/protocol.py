@@ -11,6 +11,9 @@ from dsnb.contract import Contract, Model, Settings, tokens
 from dsnb.contract import settings as reading
 from dsnb.contract.finding import Finding
 
+# What a reply is made of: text of two kinds, the openings of tool calls, and their arguments.
+REASONING, CONTENT, CALL, ARGUMENTS = "reasoning", "content", "call", "arguments"
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
