@@ -13,6 +13,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # what type checkers know as true; importing typing for it would triple the cost of this module
 if TYPE_CHECKING:
+    import pandas as pd
     from IPython.core.interactiveshell import InteractiveShell
 
     from dsnb.client.endpoint import Provider
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from dsnb.tools import tool
     from dsnb.usage import UsageLog
 
+    prices: pd.DataFrame
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -46,6 +49,7 @@ __all__ = [
     "Timeouts",
     "UsageLog",
     "connect",
+    "prices",
     "render",
     "sweep",
     "tool",
@@ -69,19 +73,23 @@ _HOMES = {
     "tool": "dsnb.tools",
 }
 
+_MODULES = {"contract": "dsnb.contract", "economics": "dsnb.experiments.economics", "errors": "dsnb.errors"}
+
 
 def __getattr__(name: str) -> object:
     if name in _HOMES:
         value: object = getattr(import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
-    if name in {"contract", "errors"}:
-        return import_module(f"dsnb.{name}")
+    if name == "prices":  # a frame of its own for whoever asks, to do with as they like
+        return import_module("dsnb.experiments.prices").frame()
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     raise AttributeError(f"module 'dsnb' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__", "contract", "errors"])
+    return sorted([*__all__, "__version__", *_MODULES])
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
