@@ -10,9 +10,13 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 import dsnb
 from dsnb.errors import DsnbError
+
+if TYPE_CHECKING:
+    from dsnb.emulator import Emulator
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def emulate(options: argparse.Namespace) -> int:
-    """Serve the emulator until Ctrl-C or a termination signal."""
+    """Serve the emulator until Ctrl-C or a termination signal; each line typed meanwhile sets the faults anew."""
     from dsnb.emulator.faults import written
 
     over = threading.Event()
@@ -43,11 +47,34 @@ def emulate(options: argparse.Namespace) -> int:
     )
     with emulator:
         signal.signal(signal.SIGTERM, lambda *_: over.set())
+        if hasattr(signal, "SIGTTIN"):  # a shell's background job may not read, and need not stop for that
+            signal.signal(signal.SIGTTIN, signal.SIG_IGN)
         day = f"{emulator.contract.instant:%Y-%m-%d}"
         print(f"The DeepSeek API as of {day}, emulated at {emulator.base_url} (any key will do; Ctrl-C ends it)")
         print(f'  dsnb.connect("{emulator.base_url}", api_key="any", as_of="{day}")', flush=True)
+        threading.Thread(target=_set_faults, args=(emulator, sys.stdin), daemon=True).start()
         over.wait()
     return 0
+
+
+def _set_faults(emulator: Emulator, lines: TextIO) -> None:
+    """Take each line as the faults from the next request on, an empty one as none."""
+    from dsnb.emulator.faults import written
+
+    while line := _read(lines):
+        try:
+            emulator.faults = written(line.split())
+        except DsnbError as error:
+            print(f"dsnb: {error} The faults stay as they were.", file=sys.stderr, flush=True)
+        else:
+            print(f"faults: {line.strip() or 'none'}", flush=True)
+
+
+def _read(lines: TextIO) -> str:
+    try:
+        return lines.readline()
+    except OSError:  # not ours to read
+        return ""
 
 
 def models(options: argparse.Namespace) -> int:
@@ -125,7 +152,8 @@ def _parser() -> argparse.ArgumentParser:
         "--faults",
         nargs="*",
         metavar="FAULT",
-        help='one for each request in turn, such as 503 429 "cut@20" ok; or rates, such as 503:0.1 cut:0.05',
+        help='one for each request in turn, such as 503 429 "cut@20" ok; or rates, such as 503:0.1 cut:0.05; '
+        "type others while it runs",
     )
     command.set_defaults(command=emulate)
 

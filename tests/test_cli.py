@@ -22,7 +22,8 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(dsnb.__file__).pa
 def emulate(*options):
     """Run `dsnb emulate` as a person does; yield its address and the process."""
     command = [sys.executable, "-m", "dsnb.cli", "emulate", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=ENVIRONMENT)
     try:
         line = process.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:\d+", line)
@@ -53,6 +54,30 @@ def test_emulate_takes_faults_as_rates():
         for _ in range(3):
             with pytest.raises(dsnb.errors.InsufficientBalance):
                 ds.ask("hello")
+
+
+def test_emulate_takes_other_faults_while_it_runs():
+    with (
+        emulate("--pace", "0") as (url, process),
+        dsnb.connect(url, "any", as_of="2026-11-16", retry=ONCE, usage=dsnb.UsageLog(), quiet=True) as ds,
+    ):
+        process.stdout.readline()  # how to connect
+
+        def typed(line):
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+
+        typed("503:1.0")
+        assert process.stdout.readline() == "faults: 503:1.0\n"
+        with pytest.raises(dsnb.errors.ServerFailed):
+            ds.ask("hello")
+        typed("gremlins")
+        assert "The faults stay as they were." in process.stderr.readline()
+        with pytest.raises(dsnb.errors.ServerFailed):
+            ds.ask("hello")
+        typed("")
+        assert process.stdout.readline() == "faults: none\n"
+        assert ds.ask("hello").outcome == "stop"
 
 
 def test_emulate_ends_well_when_terminated():
