@@ -29,7 +29,7 @@ CORPUS = PROJECT / "tests" / "client" / "corpus.txt"
 SECONDS = 600
 HANG = 10  # seconds for one input: the largest is read in milliseconds
 LARGEST = 1500  # bytes of an input: a stream of half a dozen chunks
-KEPT = 1000  # bytes of an input that goes into the file
+KEPT = 400  # bytes of an input that goes into the file
 
 HELLO = [{"role": "user", "content": "hello"}]
 TOOL = {"type": "function", "function": {"name": "dig", "parameters": {"type": "object", "properties": {}}}}
