@@ -296,7 +296,7 @@ class Exchange:
         self._enter(refusal.status, "rejected")
         extra = {} if retry_after is None else {"retry-after": str(retry_after)}
         if reason:
-            extra["x-dsnb-reason"] = "".join(sign if " " <= sign <= "~" else "?" for sign in reason[:_REASON])
+            extra["x-dsnb-reason"] = "".join(sign if " " <= sign <= "~" else "?" for sign in reason[:_REASON]).strip()
         fields = self._headers.fixed(refusal.content_type, refusal.body, extra)
         await self._connection.start(refusal.status, fields)
         await self._connection.end(refusal.body)

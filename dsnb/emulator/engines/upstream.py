@@ -116,7 +116,8 @@ class UpstreamEngine:
         except httpx.TimeoutException as problem:
             raise overloaded(f"{self._url} took too long: {type(problem).__name__}.") from problem
         except (httpx.HTTPError, httpx.InvalidURL) as problem:
-            raise broken(f"the exchange with {self._url} broke: {type(problem).__name__}: {problem}") from problem
+            why = f"{type(problem).__name__} {problem}".strip()
+            raise broken(f"the exchange with {self._url} broke: {why}") from problem
 
     def _client(self) -> httpx.AsyncClient:
         """Return a client for one exchange: a connection to this machine costs less than keeping one for later."""
