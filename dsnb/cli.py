@@ -119,6 +119,28 @@ def usage(options: argparse.Namespace) -> int:
     return 0
 
 
+def experiment(options: argparse.Namespace) -> int:
+    """Run an experiment that comes with the kit: live with a key, else against an emulator; without a name list them.
+
+    With --store it goes on where an earlier run stopped, and keeps live and emulated results apart.
+    """
+    from dsnb import experiments
+
+    if options.name is None:
+        print(_table([(each.name, each.question) for each in experiments.experiments()]))
+        return 0
+    report = experiments.run(options.name, store=options.store, budget=options.budget)
+    swept = report.sweeps[0]
+    print(f"{report.experiment.question}\n{report.finding}\n{swept!r}")
+    if options.csv:
+        report.frame().to_csv(options.csv, index=False)
+        print(f"All calls are now in {options.csv}.")
+    if options.picture:
+        report.plot().savefig(options.picture, dpi=200)
+        print(f"The picture is now in {options.picture}.")
+    return 0 if swept.done == len(swept) else 1
+
+
 def doctor(_options: argparse.Namespace) -> int:
     """Look at versions, key, endpoint, balance and emulator."""
     from dsnb.doctor import examine
@@ -172,6 +194,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--csv", type=Path, metavar="FILE", help="write every row to a file instead")
     command.add_argument("--rows", choices=("turns", "attempts"), default="turns", help="the rows of that file")
     command.set_defaults(command=usage)
+
+    command = commands.add_parser(
+        "experiment", help="run an experiment on the context cache", description=experiment.__doc__
+    )
+    command.add_argument("name", nargs="?", help="which one (default: list them)")
+    command.add_argument("--store", metavar="NAME", help="where results are kept: a name in the data folder, or a path")
+    command.add_argument("--budget", metavar="AMOUNT", help="what it may spend, such as 0.50 or '3 CNY'")
+    command.add_argument("--csv", type=Path, metavar="FILE", help="write every call to a file")
+    command.add_argument("--picture", type=Path, metavar="FILE", help="write the picture (png, svg, pdf)")
+    command.set_defaults(command=experiment)
 
     command = commands.add_parser("doctor", help="check the set-up", description=doctor.__doc__)
     command.set_defaults(command=doctor)
