@@ -62,8 +62,8 @@ class Heard:
             "turns": sum(kind == "began" for kind, *_ in self.told),
             "attempts": len(self.attempts),
             "unpriced": len(billable) - len(usd),
-            "spent_usd": _money(sum(usd, Decimal(0))),
-            "spent_cny": _money(sum(cny, Decimal(0))),
+            "spent_usd": f"{sum(usd, Decimal(0)):f}",  # as text, since this is added up exactly
+            "spent_cny": f"{sum(cny, Decimal(0)):f}",
         }
 
 
@@ -102,7 +102,8 @@ def figures(reply: Reply | None, *, texts: bool) -> dict[str, Any]:
     if texts:
         kept |= {"answer": reply.answer, "reasoning": reply.reasoning}
     kept |= {name: getattr(usage, name) for name in TOKENS}
-    kept |= {"cost_usd": _money(cost.usd), "cost_cny": _money(cost.cny)}
+    for name, amount in zip(MONEY, (cost.usd, cost.cny), strict=True):
+        kept[name] = None if amount is None else float(amount)
     kept |= {name: getattr(timing, name) for name in SECONDS}
     return kept | {
         "asked_model": reply.asked_model,
@@ -133,7 +134,3 @@ def _pieces(row: Mapping[str, Any], changed: list[str]) -> Iterator[tuple[str, A
             yield name, repr(value)
         else:
             yield name, value
-
-
-def _money(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:f}"

@@ -183,10 +183,11 @@ class Sweep:
         Columns whose values are of several types, or are lists or dicts, are written as JSON.
         """
         frame = self.frame()
-        for name in frame.select_dtypes("object"):
-            kinds = {type(value) for value in frame[name].dropna()}
+        for name in frame:
+            known = frame[name].dropna()
+            kinds = set(map(type, known)) if frame[name].dtype.kind == "O" else set()
             if len(kinds) > 1 or kinds & {list, dict}:
-                frame[name] = [None if value is None else json.dumps(value) for value in frame[name]]
+                frame[name] = known.map(json.dumps)
         try:
             frame.to_parquet(path)
         except ImportError:
