@@ -114,6 +114,11 @@ class Emulator:
         return self._server.base_url
 
     @property
+    def engine(self) -> Engine | LiveEngine:
+        """Return what says the answers."""
+        return self._backend.engine
+
+    @property
     def faults(self) -> Faults:
         """Return the faults as they were set; setting them begins a new schedule with the next request."""
         return self._faults

