@@ -165,7 +165,12 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("emulate", help="serve the API on this machine", description=emulate.__doc__)
     command.add_argument("--as-of", metavar="DATE", help="the date whose contract is served (default: the present one)")
     command.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: any free one)")
-    command.add_argument("--engine", default="script", help="what answers: script (default) or echo")
+    command.add_argument(
+        "--engine",
+        default="script",
+        help="what answers: script (default), echo, llama (a small real model), llama:MODEL.gguf, or the base URL "
+        "of an OpenAI-compatible server such as http://127.0.0.1:8000/v1 (#MODEL behind it names one of several)",
+    )
     command.add_argument("--seed", type=int, default=0, help="changes what is answered and which faults are drawn")
     command.add_argument(
         "--pace", type=float, default=1.0, help="real seconds per emulated second (default 1; 0: at once)"

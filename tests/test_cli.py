@@ -87,6 +87,13 @@ def test_emulate_ends_well_when_terminated():
         assert process.wait(PATIENCE) == 0
 
 
+def test_emulate_stands_in_front_of_another_server():
+    with dsnb.Emulator(engine="echo") as server, emulate("--engine", server.base_url, "--pace", "0") as (url, _):
+        with dsnb.connect(url, "any", as_of="2026-11-16", usage=dsnb.UsageLog(), quiet=True) as ds:
+            assert ds.ask("Are you there?", render=None).answer == "Are you there?"
+        assert len(server.requests()) == 1
+
+
 def test_a_taken_port_is_told(capsys):
     with dsnb.Emulator() as emulator:
         port = emulator.base_url.rpartition(":")[2]

@@ -1,4 +1,4 @@
-"""The DeepSeek API as a server on loopback: the contract, answered by a script instead of a model."""
+"""The DeepSeek API as a server on loopback: the contract, answered by a script, or by a real model."""
 
 from dsnb.emulator.emulator import DEFAULT_AS_OF, Emulator, running
 from dsnb.emulator.engines import Answer, Engine, EngineRequest, ToolCall

@@ -16,6 +16,7 @@
 
 A server that listens cannot refuse one request, so `"refuse"` accepts it and resets: the nearest there is.
 Without `@N` the token is drawn from the seed. A reply of fewer than N tokens is broken just before its finish chunk.
+On a real engine's reply N counts the pieces that came, is drawn among the first 64, and `"think@S"` has no effect.
 
 They can be changed while the emulator runs, from the next request on:
 

@@ -2,13 +2,17 @@
 
 What is the server's: the text, in the pieces in which it streams; reasoning (``reasoning_content``, ``reasoning``, or
 ``<think>`` at the beginning of the content); tool calls; logprobs; the finish reason; and every count in ``usage``, in
-tokens of the server's own tokenizer. Cached prompt tokens are those that it reports, 0 where it reports none. What is
-the emulator's: everything else that DeepSeek's contract says, and what those tokens would cost there.
+tokens of the server's own tokenizer. What is the emulator's: everything else that DeepSeek's contract says, and what
+those tokens would cost there.
+
+Cached prompt tokens are those that the server reports. One that reports none leaves the API's field at 0, which the log
+tells once: vLLM wants ``--enable-prompt-tokens-details``, SGLang ``--enable-cache-report``; Ollama reports none.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import re
@@ -30,6 +34,7 @@ from dsnb.offline import LOOPBACK, OFFLINE_VARIABLE, offline
 
 KEY_VARIABLE = "DSNB_ENGINE_KEY"
 
+_UNREPORTED = "The server at %s does not report cached prompt tokens: prompt_cache_hit_tokens says 0 for them."
 _CONNECT_SECONDS = 10.0  # as the client's own default; how long a reply may take is the emulator's to say
 _LONGEST_LINE = 16 * 2**20  # bytes; the client takes no longer frame either
 _ERROR_BYTES = 4096  # of an error's body that are read
@@ -84,6 +89,7 @@ class UpstreamEngine:
         if not all("!" <= sign <= "~" for sign in self._key):
             raise EmulatorError("the engine's key has spaces or other signs that no key has: copy it anew.")
         self._more: dict[str, Any] = {}  # what only some servers understand
+        self._told = False  # that this server does not report what it had in its cache
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._url})"
@@ -110,6 +116,9 @@ class UpstreamEngine:
                         aclosing(_Reading(request).read(frames)) as parts,
                     ):
                         async for told in parts:
+                            if isinstance(told, Counts) and told.cached is None and not self._told:
+                                self._told = True
+                                logging.getLogger(__name__).warning(_UNREPORTED, self._url)
                             yield told
         except httpx.ConnectError as problem:
             raise overloaded(f"nothing answers at {self._url}: start the server, or mend the URL.") from problem

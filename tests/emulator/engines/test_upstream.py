@@ -246,12 +246,15 @@ def test_calls_without_numbers_or_ids_and_finish_reasons_of_others():
         ({"prompt_tokens": True, "completion_tokens": 10**30}, (None, 0, 2)),
     ],
 )
-def test_what_a_server_does_not_count_is_counted_here(usage, expected):
+def test_what_a_server_does_not_count_is_counted_here(usage, expected, caplog):
     parts = [delta("a"), delta("b"), delta(finish="stop")]
     if usage:
         parts.append(b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n")
     with ScriptedServer(streaming(*parts, DONE)) as server, behind(server) as front, Emulator() as alone:
         found = post(front).json()["usage"]
+        post(front)
+        unreported = usage is not None and not expected[1]
+        assert caplog.text.count("does not report cached prompt tokens") == unreported
         prompt = expected[0] or post(alone).json()["usage"]["prompt_tokens"]
     assert (found["prompt_tokens"], found["prompt_cache_hit_tokens"], found["completion_tokens"]) == (
         prompt,
@@ -428,6 +431,9 @@ def test_an_engine_of_ones_own_may_say_its_answer_in_pieces(caplog):
         broken = post(emulator, body("break"))
         assert broken.status_code == 500
         assert "ValueError: a slip" in broken.headers["x-dsnb-reason"]
+        with pytest.raises(EmulatorError, match="taken"):
+            Emulator(engine=engine, port=int(emulator.base_url.rpartition(":")[2])).start()
+        assert engine.running == 1
     assert engine.running == 0
     assert "a slip" in caplog.text
 
