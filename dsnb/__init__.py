@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dsnb.emulator import Emulator
     from dsnb.errors import DsnbError
     from dsnb.experiments.outcomes import Sweep
+    from dsnb.experiments.planning import plan
     from dsnb.experiments.sweep import sweep
     from dsnb.session import Session
     from dsnb.tools import tool
@@ -49,6 +50,7 @@ __all__ = [
     "Timeouts",
     "UsageLog",
     "connect",
+    "plan",
     "prices",
     "render",
     "sweep",
@@ -68,6 +70,7 @@ _HOMES = {
     "Timeouts": "dsnb.client.timeouts",
     "UsageLog": "dsnb.usage",
     "connect": "dsnb.connection",
+    "plan": "dsnb.experiments.planning",
     "render": "dsnb.display",
     "sweep": "dsnb.experiments.sweep",
     "tool": "dsnb.tools",

@@ -12,12 +12,14 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from dsnb.contract import prompt
 from dsnb.contract.cache import Left, Prefixes, units
 from dsnb.contract.catalogue import Model
 from dsnb.contract.settings import settings
+from dsnb.contract.templates.turn import calls
 from dsnb.contract.tokens import completion_ids, ids
 
 _Message = Mapping[str, Any]
@@ -35,6 +37,7 @@ class Strand:
     def __init__(self, body: _Message, model: Model) -> None:
         self.model = model
         self.messages: list[dict[str, Any]] = []
+        self.size = 0  # how much is kept here, in tokens or as much
         self._body = {key: value for key, value in body.items() if key != "messages"}
         self._meant = settings(self._body, model)
         self._unit = model.generation.cache.unit
@@ -43,35 +46,38 @@ class Strand:
         self._offsets = [0]
         self._ids = array("I")
         self._units: list[bytes] = []
+        self._plain = 0  # how many messages are rendered one after the other
         self._prompts: dict[int, tuple[Prefixes, array[int]]] = {}
-        self._replies: dict[int, Left] = {}
-
-    @property
-    def size(self) -> int:
-        """How much is kept here, in tokens or as much."""
-        return len(self._ids) + sum(len(found.units) + len(rest) for found, rest in self._prompts.values())
+        self._replies: dict[tuple[object, ...], Left] = {}
 
     def common(self, messages: Sequence[_Message]) -> int:
         """Return how many of the messages stand here, in their order."""
-        if self.messages[: len(messages)] == messages:
-            return len(messages)
-        pairs = zip(self.messages, messages, strict=False)
-        return next((place for place, (mine, given) in enumerate(pairs) if mine != given), len(self.messages))
+        low, high = 0, min(len(self.messages), len(messages))
+        middle = high  # most often it is all of them
+        while low < high:
+            same = self.messages[low:middle] == messages[low:middle]
+            low, high = (middle, high) if same else (low, middle - 1)
+            middle = (low + high + 1) // 2
+        return low
 
     def grow(self, messages: Sequence[_Message]) -> None:
         """Take the messages that come after those which stand here already."""
-        self.messages += [_copied(message) for message in messages[len(self.messages) :]]
+        for message in messages[len(self.messages) :]:
+            self.messages.append(_copied(message))
+            if self._plain == len(self.messages) - 1 and self._goes_on(self._plain):
+                self._plain += 1
 
     def branch(self, count: int) -> Strand:
         """Return a strand of the first ``count`` messages, with what is known of them."""
         other = Strand(self._body, self.model)
-        other.messages = self.messages[:count]
+        other.grow(self.messages[:count])
         last = bisect_right(self._starts, count) - 1
         other._starts, other._offsets = self._starts[: last + 1], self._offsets[: last + 1]
         other._ids = self._ids[: self._offsets[last]]
         other._units = self._units[: self._offsets[last] // self._unit]
+        other.size = self.size  # of which it shares most
         other._prompts = {place: known for place, known in self._prompts.items() if place <= count}
-        other._replies = {place: known for place, known in self._replies.items() if place < count}
+        other._replies = {said: known for said, known in self._replies.items() if said[0] in other._prompts}
         return other
 
     def prompt(self, count: int) -> Prefixes:
@@ -80,36 +86,52 @@ class Strand:
 
     def left(self, count: int) -> Left:
         """Return what that request left in the cache if the message after it is its reply, as it was generated."""
-        if (known := self._replies.get(count)) is None:
-            known = self._replies[count] = self.answered(count, self._reply(count))
-        return known
-
-    def answered(self, count: int, reply: Sequence[int] | None) -> Left:
-        """Return what that request left in the cache with the reply of these tokens, None if they are not known."""
-        asked, rest = self._prompt(count)
-        if reply is None:
-            return Left(asked)
-        return Left(asked, self._after(asked, rest, array("I", reply)))
-
-    def _reply(self, count: int) -> array[int] | None:
-        """Return the tokens of the reply that the next message tells of; None where it does not tell all."""
         said = self.messages[count] if count < len(self.messages) else {}
         thought = said.get("reasoning_content")
         # Whoever thought said so first: without the reasoning nothing that was generated is known.
         if said.get("role") != "assistant" or (self._meant.thinking and not isinstance(thought, str)):
-            return None
-        return completion_ids(
-            self.model,
+            return Left(self.prompt(count))
+        return self.answered(
+            count,
             content=said["content"] if isinstance(said.get("content"), str) else "",
             reasoning=thought if self._meant.thinking else None,
-            tool_calls=said.get("tool_calls") or (),
-            forced=self._meant.forced,
+            calls=tuple((call.name, call.arguments) for call in calls(said.get("tool_calls"))),
         )
+
+    def answered(
+        self,
+        count: int,
+        *,
+        content: str,
+        reasoning: str | None,
+        calls: tuple[tuple[str, str], ...],
+        finished: bool = True,
+        billed: int | None = None,
+    ) -> Left:
+        """Return what that request left in the cache with this reply; ``calls`` are names and arguments.
+
+        ``finished`` and ``billed`` are `completion_ids`' ``thinking_finished`` and ``billed``.
+        """
+        said = (count, content, reasoning, calls, finished, billed)
+        if (known := self._replies.get(said)) is None:
+            reply = completion_ids(
+                self.model,
+                content=content,
+                reasoning=reasoning,
+                tool_calls=[{"function": {"name": name, "arguments": arguments}} for name, arguments in calls],
+                forced=self._meant.forced,
+                thinking_finished=finished,
+                billed=billed,
+            )
+            known = self._replies[said] = Left(*self._whole(count, reply))
+            self.size += len(known.prompt.units)
+        return known
 
     def _prompt(self, count: int) -> tuple[Prefixes, array[int]]:
         """Return a prompt, and its tokens behind the last whole unit."""
         if (known := self._prompts.get(count)) is None:
             known = self._prompts[count] = self._rendered(count)
+            self.size += len(known[0].units) + len(known[1])
         return known
 
     def _rendered(self, count: int) -> tuple[Prefixes, array[int]]:
@@ -130,14 +152,25 @@ class Strand:
         found = before + units(rest, self._unit, before[-1] if before else b"")
         return Prefixes(offset + len(tail), found), rest[len(rest) // self._unit * self._unit :]
 
-    def _after(self, asked: Prefixes, rest: array[int], reply: array[int]) -> Prefixes:
+    def _whole(self, count: int, reply: array[int]) -> tuple[Prefixes, Prefixes]:
+        asked, rest = self._prompt(count)
         last = asked.units[-1] if asked.units else b""
-        return Prefixes(asked.length + len(reply), [*asked.units, *units(rest + reply, self._unit, last)])
+        return asked, Prefixes(asked.length + len(reply), [*asked.units, *units(rest + reply, self._unit, last)])
+
+    def _goes_on(self, place: int) -> bool:
+        """Whether a message changes nothing before it: no system message, and no result of a call further up."""
+        message = self.messages[place]
+        if message.get("role") == "system":
+            return place == 0  # V3 and V3.1 move the others to the head of the prompt
+        if message.get("role") != "tool":
+            return True
+        before = (told for told in reversed(self.messages[:place]) if told.get("role") == "assistant")
+        return any(calls(told.get("tool_calls")) for told in islice(before, 1))
 
     def _settled(self, count: int) -> int:
         """Return where the block of messages begins in which the first ``count`` ask last, 0 if that is not known."""
-        if any(message.get("role") == "system" for message in self.messages[1:count]):
-            return 0  # V3 and V3.1 move system messages to the head of the prompt
+        if count > self._plain:
+            return 0
         # V3.2 keeps the reasoning of a tool loop as long as the loop goes on.
         apart = {*_NOT_ASKING, "tool"} if self.model.generation.reasoning == "tool_loop" else _NOT_ASKING
         start = count - 1
@@ -161,6 +194,7 @@ class Strand:
             known = [part for part in parts if not part.where.startswith((asked, "generation"))]
             self._ids += ids(known)
             self._starts.append(place)
+            self.size += len(self._ids) - self._offsets[-1]
             self._offsets.append(len(self._ids))
         whole = len(self._units) * self._unit
         self._units += units(self._ids[whole:], self._unit, self._units[-1] if self._units else b"")

@@ -107,7 +107,9 @@ def test_the_next_message_tells_the_reply(model):
     left = strand.left(1)
     assert (left.whole.length, list(left.whole.units)) == prefixes({"messages": messages[:1]}, model, reply)
     assert strand.left(3).whole is None
-    assert strand.answered(1, reply) == left
+    said = {"content": "So. " * 90, "reasoning": thought.get("reasoning_content"), "calls": ()}
+    assert strand.answered(1, **said) == left
+    assert strand.answered(1, **said | {"content": "So."}) != left
 
 
 def test_a_reply_without_its_reasoning_is_not_known():
