@@ -71,9 +71,10 @@ class Budget:
         """Note nothing: what counts are the requests."""
 
     def attempted(self, attempt: Attempt) -> None:
-        """Note what a request took; where nobody told, what was set aside for it."""
+        """Note what a request took; where nobody told, what was set aside for it, or the mean where nothing was."""
         with self._lock:
-            estimate = self._under_way.pop(attempt.turn.id, Decimal(0))
+            mean = self.spent / self._replies if self._replies else Decimal(0)
+            estimate = self._under_way.pop(attempt.turn.id, mean)
             self.spent += self._taken(attempt, estimate)
             usage = attempt.reply.usage
             if usage is not None and usage.completion_tokens is not None:

@@ -246,16 +246,20 @@ def _on_the_way(problem: BaseException) -> BaseException:
     """Return an error of the executor as one that says what to do; one of the store is that already."""
     if isinstance(problem, DsnbError) or not isinstance(problem, Exception):
         return problem
+    hint = ""
     if isinstance(problem, CancelledError):
         what = "cancelled a cell"
     elif isinstance(problem, BrokenExecutor):
         what = "broke while cells were under way"
+        hint = (
+            " A function that is defined in a notebook does not reach the processes of a ProcessPoolExecutor: put it "
+            "into a module, or use threads or Dask."
+        )
     else:
         what = "could not run a cell"
     error = ConfigurationError(
         f"The executor {what} ({_said(problem)}); those under way are in doubt. What is done is kept: mend it and run "
-        "the sweep again. Functions of a notebook do not reach the processes of a ProcessPoolExecutor: put them into "
-        "a module, or use threads or Dask."
+        f"the sweep again.{hint}"
     )
     error.__cause__ = problem
     return error

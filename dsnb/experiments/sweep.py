@@ -99,6 +99,8 @@ def sweep(
         raise ConfigurationError(f"workers={workers!r}: give a whole number of cells to run at once, from 1 up.")
     if in_doubt not in _IN_DOUBT:
         raise ConfigurationError(f'in_doubt={in_doubt!r}: "keep" leaves such cells alone, "again" runs them once more.')
+    if name is not None and (not isinstance(name, str) or not name.strip()):
+        raise ConfigurationError(f"name={name!r}: an experiment is named by a text.")
     limit = _limit(budget, ds)
     setting = _setting(ds, name or _named(fn))
     kept = Store(place(store), careful=setting.source == "live")

@@ -67,8 +67,8 @@ class Outcome:
     """Hold what a cell came to.
 
     ``row`` is what is kept; ``error`` is what was raised instead, ``failed`` the name of its type and ``message`` what
-    it says. ``told`` is what a ledger is to be told, ``elsewhere`` that it has not been told yet. ``in_doubt`` is a cell
-    that another worker had begun, of whom nobody has heard since.
+    it says. ``told`` is what a ledger is to be told, ``elsewhere`` that it has not been told yet. ``in_doubt`` is a
+    cell that another worker had begun, of whom nobody has heard since.
     """
 
     row: dict[str, Any]
@@ -179,7 +179,8 @@ def _begun_before(task: Task) -> bool:
         get_worker()
     except ValueError:  # this is no worker of Dask's
         return False
-    scheduler, place = get_client(), [BEGUN, task.session, task.number]
+    scheduler: Any = get_client()
+    place = [BEGUN, task.session, task.number]
     before = scheduler.get_metadata(place, default=False)
     scheduler.set_metadata(place, True)
     return bool(before)

@@ -284,6 +284,16 @@ def test_the_sessions_own_budget_stops_softly_too(emulator):
         assert shared.spent == int(ds.usage.frame()["total_tokens"][-3:].sum())
 
 
+def test_what_a_cut_reply_took_is_estimated(ds, emulator):
+    limit = Budget("100000 tokens")
+    emulator.faults = ["ok", "cut@5", "ok"]
+    found = dsnb.sweep(greet, {"n": range(3)}, ds=ds, budget=limit, workers=1)
+    told = found.frame()["total_tokens"].dropna()
+    assert len(told) == 2
+    assert limit.spent > int(told.sum())
+    assert limit.spent == int(told.sum()) + int(told.iloc[0])
+
+
 def test_money_for_a_host_without_prices_is_no_limit(emulator):
     with dsnb.connect(dsnb.Provider("host", emulator.base_url), quiet=True) as ds:
         with pytest.raises(errors.ConfigurationError, match="Give it in tokens"):
@@ -535,6 +545,8 @@ def test_results_that_cannot_be_written_are_in_the_error(ds, tmp_path, monkeypat
         ({"in_doubt": "maybe"}, "in_doubt='maybe'"),
         ({"store": 3}, "store=3"),
         ({"store": ""}, "store=''"),
+        ({"name": 3}, "name=3"),
+        ({"name": " "}, "name=' '"),
         ({"budget": "much"}, "is no limit"),
         ({"grid": {"repeat": [1]}}, "column 'repeat' of its own"),
     ],
@@ -606,7 +618,7 @@ def test_a_parquet_file_holds_the_frame_whatever_its_values(ds, tmp_path):
     found = dsnb.sweep(mixed, {"value": [1, "1", 1.5, None, True]}, ds=ds)
     found.to_parquet(tmp_path / "kept.parquet")
     back = pd.read_parquet(tmp_path / "kept.parquet")
-    assert [None if value is None else json.loads(value) for value in back["value"]] == [1, "1", 1.5, None, True]
+    assert [None if pd.isna(value) else json.loads(value) for value in back["value"]] == [1, "1", 1.5, None, True]
     assert [json.loads(value) for value in back["list"]] == [[1, "2"]] * 5
     assert back["prompt_tokens"].tolist() == found.frame()["prompt_tokens"].tolist()
 
