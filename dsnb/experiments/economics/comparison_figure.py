@@ -75,7 +75,7 @@ def _draw_sizes(axes: Axes, comparison: Comparison) -> None:
     for questions in _READINGS:
         sizes = [replace(comparison, document=size, questions=questions) for size in documents]
         tokens = [max(each.break_even.retrieved, 1) for each in sizes]
-        axes.plot([each.document for each in sizes], tokens, color=ACCENT, linewidth=1.2)
+        axes.plot([each.document for each in sizes], tokens, color=ACCENT, alpha=0.6, linewidth=1.2)
         label = "once" if questions == 1 else f"{questions:,} times"
         _say(axes, label, (sizes[-1].document, tokens[-1]), (6, 0), ACCENT, va="center")
     axes.plot(*[[value] for value in ours], "o", color=OTHER, markersize=7)
