@@ -17,6 +17,7 @@ from dsnb.usage.totals import CURRENCIES, counted
 # From the bottom up: what the prompt took in greys, what the model wrote in blues. The lightness alternates, and no two
 # have the same (L* of 78, 44, 66, 50), so that neighbours stay apart for every kind of colour vision.
 _KINDS: Final = {"cache hit": "#bac0c8", "cache miss": "#5f6974", "reasoning": "#8c9ef8", "answer": ACCENT}
+COLOURS: Final = tuple(_KINDS.values())  # of the four kinds of tokens, wherever they are drawn
 _BARS: Final = 60  # more are thinner than the eye can tell apart at this size
 _FEW: Final = 8  # turns for which there is room at least: fewer would make walls of bars
 

@@ -170,11 +170,30 @@ class UsageLog:
             _checked(source)
         return self._ledger.read(lambda connection: totals.cost(connection, currency, source))
 
-    def plot(self, currency: str = "USD") -> Figure:
-        """Draw tokens by kind and the cost as it grows, over the turns; return the matplotlib Figure."""
+    def spend(self, by: str = "model", currency: str = "USD") -> pd.DataFrame:
+        """Return what was spent by one label (see `summary`), and for what: cache hits, misses, reasoning, answers.
+
+        A row a value, the most expensive first, live and emulated calls apart; ``saved`` is what the cache spared.
+        Raises DsnbError for other labels, and for other currencies than USD and CNY.
+        """
+        from dsnb.usage.money import spend
+
+        return spend(self.frame("attempts"), by, currency)
+
+    def plot(self, currency: str = "USD", *, by: str | None = None) -> Figure:
+        """Draw tokens by kind and the cost as it grows, over the turns; return the matplotlib Figure.
+
+        With ``by`` draw where the money went, a bar for each value of that label (see `summary`), and the hit rate as
+        time passes. Raises DsnbError for other labels and currencies.
+        """
+        currency = totals.known_currency(currency)
+        if by is not None:
+            from dsnb.usage import dashboard
+
+            return dashboard.draw(self.frame("attempts"), by, currency)
         from dsnb.usage.figure import draw
 
-        return draw(self.frame(), totals.known_currency(currency))
+        return draw(self.frame(), currency)
 
     def to_parquet(self, path: str | os.PathLike[str], rows: Literal["turns", "attempts"] = "turns") -> None:
         """Write a frame to a Parquet file; raise ConfigurationError where no package for it is installed."""
