@@ -15,13 +15,7 @@ from uuid import uuid4
 
 from dsnb.client.budget import Budget
 from dsnb.client.text import quote
-from dsnb.errors import (
-    AuthenticationFailed,
-    BudgetSpent,
-    ConfigurationError,
-    DsnbError,
-    InsufficientBalance,
-)
+from dsnb.errors import AuthenticationFailed, BudgetSpent, ConfigurationError, DsnbError, InsufficientBalance
 from dsnb.experiments import figures, worker
 from dsnb.experiments.cells import Cell
 from dsnb.experiments.store import Ended, Store
@@ -110,12 +104,12 @@ class Coordinator:
     @contextmanager
     def _workers(self, executor: Executor | None) -> Iterator[Executor]:
         worker.lend(self._name, self._session)
-        pool = None if executor is not None else ThreadPoolExecutor(self._limit, thread_name_prefix="dsnb sweep")
+        chosen = executor or ThreadPoolExecutor(self._limit, thread_name_prefix="dsnb sweep")
         try:
-            yield executor or pool  # type: ignore[misc] # one of them there is
+            yield chosen
         finally:
-            if pool is not None:
-                pool.shutdown(wait=not self._under_way, cancel_futures=True)
+            if executor is None:
+                chosen.shutdown(wait=not self._under_way, cancel_futures=True)
             worker.take_back(self._name)
 
     def _room(self) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from dsnb.errors import ConfigurationError, DsnbError
 from dsnb.experiments import figures
-from dsnb.experiments.store import DONE, FAILED, IN_DOUBT, LEFT, Setting, Store
+from dsnb.experiments.store import DONE, FAILED, IN_DOUBT, LEFT, Setting, Store, place
 from dsnb.usage.card import table
 from dsnb.usage.totals import Amount, counted
 
@@ -58,7 +58,6 @@ class Sweep:
     def __init__(self, store: Store, experiment: str, numbers: Sequence[int], names: Sequence[str] = ()) -> None:
         self.experiment = experiment
         self.stopped: str | None = None
-        self.rerun = 0  # cells in doubt that were run once more
         self._store = store
         self._numbers = numbers  # the ids of the cells, and the names of their values, both in the grid's order
         self._names = names
@@ -70,8 +69,6 @@ class Sweep:
         ``name`` is needed where it holds several experiments, ``source`` (``live`` or ``emulator``) narrows it to
         one. Raises ConfigurationError where there is no such thing.
         """
-        from dsnb.experiments.sweep import place
-
         path = place(store)
         if path is None or not path.exists():
             raise ConfigurationError(f"There is no store at {path}: dsnb.sweep(..., store=...) makes it.")
@@ -111,6 +108,11 @@ class Sweep:
     def in_doubt(self) -> int:
         """How many cells were sent, maybe billed, and have no result."""
         return self._count(IN_DOUBT)
+
+    @property
+    def rerun(self) -> int:
+        """How many tries ended in doubt and were followed by another: what they may have cost is in no sum."""
+        return self._doubts() - self.in_doubt
 
     @property
     def errors(self) -> pd.DataFrame:
@@ -244,11 +246,10 @@ class Sweep:
                 f"{_are(self.in_doubt, 'cell')} in doubt: begun before a run was killed, maybe billed, without a "
                 f'result. in_doubt="again" runs them once more, for about ${about:.6f}.'
             )
-        if self.rerun:
+        if rerun := self.rerun:
             yield (
-                f"{counted(self.rerun, 'cell')} in doubt {'was' if self.rerun == 1 else 'were'} run once more; what "
-                f"the first try of each may have cost, about ${self._about(sums, self.rerun):.6f} in all, is not in "
-                "these sums."
+                f"{counted(rerun, 'cell')} in doubt {'was' if rerun == 1 else 'were'} run once more; what the first "
+                f"try of each may have cost, about ${self._about(sums, rerun):.6f} in all, is not in these sums."
             )
         if unpriced:
             yield f"The cost of {counted(unpriced, 'request')} is not known and not in these sums."

@@ -9,6 +9,7 @@ whether the API answered and billed. Nobody can close that gap from this side; w
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +20,7 @@ from typing import Any, Final
 
 from dsnb.errors import ConfigurationError
 from dsnb.experiments.cells import Cell
-from dsnb.usage import forks
+from dsnb.usage import default_path, forks
 from dsnb.usage.database import Unusable, in_memory, reason, to_read, to_write, transaction
 from dsnb.usage.schema import Kind
 
@@ -28,6 +29,7 @@ FAILED: Final = "failed"
 IN_DOUBT: Final = "in doubt"
 LEFT: Final = "left"
 
+_SUFFIX: Final = ".sqlite"
 _FAILURES: Final = (sqlite3.Error, OSError, Unusable)
 _FIRST: Final = (
     """CREATE TABLE settings (
@@ -108,6 +110,18 @@ class Ended:
     source: str
     contract: str
     row: str
+
+
+def place(store: str | os.PathLike[str] | None) -> Path | None:
+    """Return the file of a store: a mere name is one in the data folder, anything else a path."""
+    if store is None:
+        return None
+    if not isinstance(store, str | os.PathLike) or not os.fspath(store):
+        raise ConfigurationError(f"store={store!r}: give a name or a path, or None to keep results in memory.")
+    path = Path(store).expanduser()
+    if isinstance(store, str) and path.name == store and not path.suffix:
+        return default_path().parent / f"{store}{_SUFFIX}"
+    return path.absolute()
 
 
 class Store:

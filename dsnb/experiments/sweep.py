@@ -14,7 +14,6 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import dsnb
@@ -30,12 +29,10 @@ from dsnb.experiments.outcomes import PROVENANCE, Sweep
 from dsnb.experiments.store import Run, Setting, Store
 from dsnb.experiments.worker import Outcome
 from dsnb.session import Session
-from dsnb.usage import default_path
 from dsnb.usage.totals import counted
 
 _WORKERS: Final = 8  # as many as one can follow; an account's own limit is 500 or more (Rate Limit guide, 2026-11)
 _IN_DOUBT: Final = ("keep", "again")
-_SUFFIX: Final = ".sqlite"
 
 
 def sweep(
@@ -88,8 +85,8 @@ def sweep(
     run. An error of dsnb is a row and is tried again next time. Any other error in ``fn`` ends the sweep, as do those
     that every cell would meet (no key, no money, a wrong set-up): what was under way is kept, then the error is raised,
     with the Sweep so far as its ``.sweep``. So does Ctrl-C; pressed twice, it does not wait for what is under way.
-    ``texts`` keeps answers and reasoning too. ``progress`` shows a bar, by default unless outputs are ``final`` or
-    ``plain``.
+    ``texts`` keeps answers and reasoning too, of what is run now. ``progress`` shows a bar, by default unless outputs
+    are ``final`` or ``plain``.
 
     Raises ConfigurationError, before anything is sent, for what cannot work.
     """
@@ -103,7 +100,7 @@ def sweep(
         raise ConfigurationError(f"name={name!r}: an experiment is named by a text.")
     limit = _limit(budget, ds)
     setting = _setting(ds, name or _named(fn))
-    kept = Store(place(store), careful=setting.source == "live")
+    kept = Store(stores.place(store), careful=setting.source == "live")
     with kept.claimed():
         numbers = kept.plan(setting, planned)
         states = kept.states()
@@ -118,9 +115,6 @@ def sweep(
         result = Sweep(kept, setting.experiment, numbers, names)
         _tell_of_changes(result, made)
         if chosen:
-            doubts = sum(states[each.number] == stores.IN_DOUBT for each in chosen)
-            if doubts:
-                result.rerun = doubts
             with _bar(progress, len(planned), len(planned) - len(chosen), setting.experiment) as tell:
                 coordinator = Coordinator(
                     ds,
@@ -144,18 +138,6 @@ def sweep(
                     kept.close()
                 result.stopped = coordinator.stopped
     return result
-
-
-def place(store: str | os.PathLike[str] | None) -> Path | None:
-    """Return the file of a store: a mere name is one in the data folder, anything else a path."""
-    if store is None:
-        return None
-    if not isinstance(store, str | os.PathLike) or not os.fspath(store):
-        raise ConfigurationError(f"store={store!r}: give a name or a path, or None to keep results in memory.")
-    path = Path(store).expanduser()
-    if isinstance(store, str) and path.name == store and not path.suffix:
-        return default_path().parent / f"{store}{_SUFFIX}"
-    return path.absolute()
 
 
 def _check(fn: Callable[..., Any], planned: Sequence[Cell], ds: Session, executor: Executor | None) -> None:
