@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, aclosing, closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from dsnb.contract import Contract, at
 from dsnb.conversation import Conversation
 from dsnb.display import View
 from dsnb.display.findings import Findings
+from dsnb.display.stop_button import StopButton
 from dsnb.errors import DsnbError
 from dsnb.question import Question
 from dsnb.turn import Asking, Turn
@@ -34,6 +36,7 @@ from dsnb.turn import Asking, Turn
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
+    from dsnb.display.explorer import Explorer
     from dsnb.emulator import Emulator
     from dsnb.usage import UsageLog
 
@@ -126,6 +129,12 @@ class Session:
     def astream(self, prompt: str | Messages, **options: Any) -> AsyncIterator[Event]:
         """Do as `stream` does, for an event loop."""
         return self._arun(self._turn(prompt, **options))
+
+    def explore(self, by: str = "model", currency: str = "USD") -> Explorer:
+        """Return a picture of where the money went, with choices in a notebook (see `dsnb.display.explorer`)."""
+        from dsnb.display.explorer import Explorer
+
+        return Explorer(self.usage, by, currency)
 
     def run(self, name: str) -> AbstractContextManager[UsageLog]:
         """Name what is logged inside: ``with ds.run("my experiment"): ...`` (see `dsnb.UsageLog.run`)."""
@@ -226,7 +235,7 @@ class Session:
         return turn.reply
 
     async def _ashown(self, turn: Turn, render: str | None) -> Reply:
-        with self._showing(turn, render) as show:
+        with self._showing(turn, render, asyncio.current_task()) as show:
             async with aclosing(self._arun(turn)) as events:
                 async for event in events:
                     show(event)
@@ -255,15 +264,23 @@ class Session:
         yield turn.end()
 
     @contextmanager
-    def _showing(self, turn: Turn, render: str | None) -> Iterator[View]:
-        """Open a view for a turn, and close it however the turn ends."""
+    def _showing(self, turn: Turn, render: str | None, task: asyncio.Task[Any] | None = None) -> Iterator[View]:
+        """Open a view for a turn, and close it however the turn ends; ``task`` drives it, where an event loop does."""
         if self.emulator is not None:  # what nobody watches need not take its time
             self.emulator.clock.pace = 1.0 if display.chosen(render) == "live" else 0.0
-        asked = turn.record
-        view = display.view(render, model=asked.asked_model, thinking=asked.thinking, effort=asked.effort)
+        asked, stop = turn.record, StopButton(turn.stop.ask, task)
+        view = display.view(
+            render,
+            model=asked.asked_model,
+            thinking=asked.thinking,
+            effort=asked.effort,
+            prose=not (turn.request.start or turn.request.completion),
+            stop=stop,
+        )
         error: DsnbError | None = None
         try:
-            yield view
+            with stop:
+                yield view
         except DsnbError as problem:
             error = problem
             raise

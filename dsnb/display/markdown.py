@@ -25,6 +25,8 @@ _DEEPEST: Final = 24  # nested lists (two levels each) and quotations
 _LIMIT: Final = (
     30  # the parser's own, below which it drops text; brackets within brackets cost as many times their text
 )
+_CLOSED: Final = frozenset({"heading_open", "hr", "math_block", "fence"})
+_CLOSED_BY_EMPTY_LINE: Final = frozenset({"paragraph_open", "table_open", "blockquote_open"})
 _LONGEST_LINK: Final = 2000  # characters of a link's text
 
 
@@ -54,20 +56,28 @@ class Block:
 def blocks(text: str, *, breaks: bool = False) -> list[Block]:
     """Return the blocks of a text.
 
-    A block does not depend on those before and after it (reference links, which would, are not read). So whoever
-    shows a text that grows keeps all blocks but the last, and reads on from where that one starts.
+    A block does not depend on those before it (reference links, which would, are not read): whoever reads on from
+    where one starts reads the same.
     """
-    source = legible(text)
-    lines = source.splitlines(keepends=True)
-    starts = list(accumulate(map(len, lines), initial=0))
-    found = []
-    for tokens in _groups(_PARSER.parse(source)):
-        first, after = tokens[0].map or [0, len(lines)]
-        piece = source[starts[first] : starts[min(after, len(lines))]]
-        if any(token.level >= _DEEPEST for token in tokens):
-            tokens = [Token("code_block", "code", 0, content=piece)]
-        found.append(Block(starts[first], piece, breaks, tuple(tokens)))
-    return found
+    return list(_read(legible(text), {}, breaks=breaks))
+
+
+def finished(text: str, *, breaks: bool = False) -> tuple[list[Block], int]:
+    """Return the blocks at the beginning of a text that nothing which may follow can change, and where they end.
+
+    The text is `legible`, and ends with a whole line: half of one says not yet what it is.
+    """
+    notes: dict[str, list[int]] = {}
+    found = list(_read(text, notes, breaks=breaks))
+    if found and not _closed(found[-1], text):
+        found.pop()
+    end = found[-1].start + len(found[-1].source) if found else 0
+    if notes:
+        line = text.split("\n", min(notes[math.OPEN]))[-1]  # from which on nothing is certain
+        end = min(end, len(text) - len(line))
+        found = [block for block in found if block.start + len(block.source) <= end]
+        end = found[-1].start + len(found[-1].source) if found else 0
+    return found, end
 
 
 def html(text: str, *, breaks: bool = False) -> str:
@@ -78,6 +88,31 @@ def html(text: str, *, breaks: bool = False) -> str:
 def markdown(text: str, *, breaks: bool = False) -> str:
     """Return a whole text as Markdown that is safe to show."""
     return "\n\n".join(block.markdown for block in blocks(text, breaks=breaks))
+
+
+def _read(source: str, notes: dict[str, list[int]], *, breaks: bool) -> Iterator[Block]:
+    lines = source.splitlines(keepends=True)
+    starts = list(accumulate(map(len, lines), initial=0))
+    for tokens in _groups(_PARSER.parse(source, notes)):
+        first, after = tokens[0].map or [0, len(lines)]
+        piece = source[starts[first] : starts[min(after, len(lines))]]
+        if any(token.level >= _DEEPEST for token in tokens):
+            tokens = [Token("code_block", "code", 0, content=piece)]
+        yield Block(starts[first], piece, breaks, tuple(tokens))
+
+
+def _closed(last: Block, text: str) -> bool:
+    """Whether the last block of a text is over: by itself, or by an empty line where it ends with one."""
+    opening = last.tokens[0]
+    if opening.type == "fence" and opening.markup:
+        first, _, rest = last.source.rstrip("\n").rpartition("\n")
+        end = rest.expandtabs(4)
+        marks = end.strip(" ")
+        indented = len(end) - len(end.lstrip(" ")) >= 4  # which is code
+        return bool(first) and not indented and len(marks) >= len(opening.markup) and set(marks) == {opening.markup[0]}
+    if opening.type in _CLOSED_BY_EMPTY_LINE:
+        return last.start + len(last.source) < len(text) or last.source.endswith("\n\n")
+    return opening.type in _CLOSED
 
 
 def _groups(tokens: Sequence[Token]) -> Iterator[list[Token]]:

@@ -16,6 +16,8 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 
+OPEN: Final = "formulas that nothing closes"  # where the parser notes the lines in which they begin
+
 _LONGEST: Final = 5000  # characters of one formula: more than people write, less than MathJax takes a second for
 _MOST_LINES: Final = 200
 _DEEPEST: Final = 40  # nested braces
@@ -158,6 +160,8 @@ def _block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
         return False
     end = _closing_line(state, first, last, opening, closing)
     if end is None:
+        if last - first < _MOST_LINES:  # what still comes could close it, and so change what this line is
+            state.env.setdefault(OPEN, []).append(first)
         return False
     found = pattern.fullmatch(state.getLines(first, end, state.blkIndent, False))
     if found is None:

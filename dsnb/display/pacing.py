@@ -33,8 +33,10 @@ class Pacing:
         tell: Callable[[dict[str, Any]], None],
         interval: float = INTERVAL,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        prose: bool = True,
     ) -> None:
-        self.progress = Progress(clock)
+        self.progress = Progress(clock, prose=prose)
         self._tell = tell
         self._interval = interval
         self._due = 0.0
@@ -78,11 +80,13 @@ class Progress:
 
     A batch is a small dict for JSON: ``at``, the seconds since the turn began, ``tokens`` so far, and only what has
     changed besides. ``rounds`` has the news of each round, by its place; ``kept`` comes before them and says how many
-    rounds are left where those after it are void. ``untold`` says whether there is any news.
+    rounds are left where those after it are void. ``untold`` says whether there is any news, ``prose`` whether
+    answers are read as Markdown.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, prose: bool = True) -> None:
         self.untold = False
+        self._prose = prose
         self._clock = clock
         self._began = clock()
         self._phase, self._since = "asking", 0.0
@@ -122,7 +126,9 @@ class Progress:
 
     def end(self, ending: dict[str, Any]) -> None:
         """Note that the turn is over, and what came of it."""
-        for each in self._rounds:
+        for place, each in enumerate(self._rounds):
+            each.end()
+            self._news.add(place)
             for call in each.calls:
                 if call.tool.result is not None and not call.ended:  # it was refused, and no tool has run
                     self._finish(call.tool)
@@ -198,7 +204,10 @@ class Progress:
     def _current(self, *, begins: bool = False) -> Round:
         """Return the round that speaks: the next one where it begins, or where the tools of the last have ended."""
         if begins or len(self._rounds) == self._lasting[0]:
-            self._rounds.append(Round())
+            if self._rounds:
+                self._rounds[-1].end()
+                self._news.add(len(self._rounds) - 1)
+            self._rounds.append(Round(prose=self._prose))
         self._news.add(len(self._rounds) - 1)
         return self._rounds[-1]
 

@@ -1,18 +1,22 @@
-// The page's side of a turn. The kernel sends what is new, with its place in the text; all of it is shown as text,
-// never as markup. The clocks tick here, so that a long silence costs no traffic.
+// The page's side of a turn. The kernel sends what is new, with its place in the text, and all of that is shown as text.
+// What it has read of an answer follows as html, made and sanitised by the kernel as in the static bundle, and takes the
+// text's place. The clocks tick here, so that a long silence costs no traffic.
 
 const DOING = { asking: "asking", queued: "in the queue", waiting: "waiting", thinking: "thinking", answering: "answering" };
-const LOST = " […] "; // stands where text is missing until the kernel has sent the whole again
+const LOST = "…"; // stands where text is missing until the kernel has sent the whole again
 const TICK = 250; // ms: shows each second within a quarter of it
 const LINE = 300; // characters of the reasoning that its folded line can show on the widest screen
+const PATIENCE = 1500; // ms: a turn that can be stopped has stopped by then
+const BLOCKS = new Set("ul ol li blockquote p pre h3 h4 h5 h6 table thead tbody tr th td".split(" "));
 
 // anywidget gives initialize and render different proxies of one model, so the turn is shared by this closure.
 export default () => {
   let turn;
   return {
     initialize({ model }) {
-      turn = new Turn(model.get("turn"), () => model.send("whole"));
+      turn = new Turn(model.get("turn"), model);
       model.on("msg:custom", (batch) => turn.take(batch));
+      model.send("here");
     },
     render({ el }) {
       const pane = new Pane(el, turn);
@@ -27,8 +31,8 @@ export default () => {
 
 // What a turn has said so far, whichever way it came here.
 class Turn {
-  constructor(state, ask) {
-    this.ask = ask;
+  constructor(state, wire) {
+    this.wire = wire;
     this.panes = new Set();
     this.began = Infinity;
     this.read(state);
@@ -39,6 +43,8 @@ class Turn {
   read(state) {
     this.model = state.model;
     this.detail = state.detail;
+    this.stoppable = state.stoppable;
+    this.word = state.word;
     this.first = state.first;
     this.rounds = [];
     this.notices = [];
@@ -47,10 +53,15 @@ class Turn {
   }
 
   take(batch) {
+    if (batch.hears) return void (this.hears = true);
     if (batch.whole) this.read(batch.whole);
     else this.add(batch);
-    for (const pane of this.panes) pane.draw();
+    this.draw();
     this.announce();
+  }
+
+  draw() {
+    for (const pane of this.panes) pane.draw();
   }
 
   // The kernel's clock and ours differ, and no message arrives before it was sent: the least difference is the truest.
@@ -66,12 +77,40 @@ class Turn {
     const whole = rounds.map(([place, news]) => reach(this.rounds, place, Round).add(news)).every(Boolean);
     if (!whole && !this.asked) {
       this.asked = true;
-      this.ask();
+      this.wire.send("whole");
     }
+  }
+
+  // A kernel that hears us while it works is told. One that does not is interrupted, as the notebook's own button
+  // does it; the word that comes before says whose interrupt it is.
+  stop() {
+    this.stopping = true;
+    const kernel = this.wire.widget_manager?.kernel;
+    if (this.hears || !kernel?.interrupt) this.wire.send("stop");
+    else {
+      kernel.sendInputReply?.({ status: "ok", value: this.word }, {});
+      kernel.interrupt();
+    }
+    setTimeout(() => {
+      this.deaf = true;
+      this.draw();
+    }, PATIENCE);
+    this.draw();
+    tell(`${this.model}: stopping`);
+  }
+
+  // Formulas are set by whatever the page sets them with, and are TeX where that is out of reach.
+  async typeset(node) {
+    if (!/\\[([]/.test(node.textContent)) return;
+    try {
+      await this.wire.widget_manager?.rendermime?.latexTypesetter?.typeset(node);
+    } catch {}
   }
 
   get doing() {
     if (this.end) return this.end.ending;
+    if (this.deaf) return "the kernel is busy: interrupt it by the notebook's own button";
+    if (this.stopping) return "stopping";
     if (this.phase !== "calling") return DOING[this.phase];
     const open = this.rounds.at(-1)?.calls.filter((call) => !call.result) ?? [];
     return `calling ${[...new Set(open.map((call) => call.name))].join(", ") || "a tool"}`;
@@ -81,7 +120,7 @@ class Turn {
   announce() {
     if (this.announced.has(this.phase)) return;
     this.announced.add(this.phase);
-    announcer().textContent = [this.model, this.doing, this.end?.error].filter(Boolean).join(": ");
+    tell([this.model, this.doing, this.end?.error].filter(Boolean).join(": "));
   }
 }
 
@@ -89,16 +128,30 @@ class Turn {
 class Round {
   constructor() {
     this.reasoning = new Passage();
-    this.answer = new Passage();
     this.calls = [];
     this.thought = 0;
+    this.clear();
+  }
+
+  clear() {
+    this.answer = new Passage();
+    this.blocks = []; // html of what is finished
+    this.covered = 0; // where that ends in the text
+    this.draft = null; // where it ends, and html of what comes next
   }
 
   // Return whether nothing is missing.
-  add({ moved, thought, reasoning = [], answer = [], calls = [], results = [] }) {
-    if (moved) this.answer = new Passage();
+  add({ moved, thought, reasoning = [], answer = [], blocks = [], draft, calls = [], results = [] }) {
+    if (moved) this.clear();
     this.thought = thought ?? this.thought;
     const whole = [this.reasoning.add(...reasoning), this.answer.add(...answer)];
+    for (const [end, html] of blocks) {
+      if (end <= this.covered) continue;
+      this.blocks.push(html);
+      this.covered = end;
+      this.draft = null;
+    }
+    if (draft?.[0] > this.covered) this.draft = draft;
     for (const [place, name, ...piece] of calls) {
       const call = reach(this.calls, place, Passage);
       call.name = name;
@@ -119,11 +172,19 @@ class Passage {
   // Return whether nothing is missing before the piece.
   add(offset = this.length, text = "") {
     const missing = offset - this.length;
-    if (missing > 0) this.pieces.push(LOST);
+    if (missing > 0) this.pieces.push(LOST.padEnd(missing));
     const piece = missing < 0 ? text.slice(-missing) : text;
     if (piece) this.pieces.push(piece);
     this.length = Math.max(this.length, offset + text.length);
     return missing <= 0;
+  }
+
+  // Return what stands behind a place.
+  after(place) {
+    const wanted = this.length - place;
+    let text = "";
+    for (let at = this.pieces.length; text.length < wanted; ) text = this.pieces[--at] + text;
+    return wanted > 0 ? text.slice(-wanted) : "";
   }
 }
 
@@ -139,7 +200,11 @@ class Pane {
     });
     const head = add(this.root, "p", "dsnb-head");
     this.who = add(head, "small");
-    this.phase = add(head, "small", "dsnb-phase");
+    const right = add(head, "span", "dsnb-now");
+    this.phase = add(right, "small", "dsnb-phase");
+    this.stop = add(right, "button", "dsnb-button", { type: "button" });
+    this.stop.append("Stop");
+    this.stop.addEventListener("click", () => turn.stop());
     this.rounds = add(this.root, "div");
     this.error = add(this.root, "p", "dsnb-error", { dir: "auto" });
     this.notices = add(this.root, "div", "dsnb-notices");
@@ -156,7 +221,7 @@ class Pane {
     const { rounds, notices, end } = this.turn;
     const gone = this.sections.findIndex((section, place) => section.round !== rounds[place]);
     if (gone >= 0) for (const section of this.sections.splice(gone)) section.root.remove();
-    rounds.forEach((round, place) => (this.sections[place] ??= new Section(this.rounds, round)).draw());
+    rounds.forEach((round, place) => (this.sections[place] ??= new Section(this.rounds, round, this.turn)).draw());
     for (const notice of [...notices, ...(end?.notes ?? [])].slice(this.notices.childElementCount)) {
       add(add(this.notices, "p", "dsnb-note"), "small", "", { dir: "auto" }).append(notice);
     }
@@ -165,7 +230,9 @@ class Pane {
   }
 
   enter() {
-    const { model, detail, phase, end } = this.turn;
+    const { model, detail, phase, end, stoppable, stopping } = this.turn;
+    this.stop.hidden = end || !stoppable;
+    this.stop.disabled = stopping;
     const last = this.sections.at(-1);
     if (phase === this.entered && last === this.last) return;
     this.last = last;
@@ -195,14 +262,15 @@ class Pane {
     say(this.phase, `${doing} · ${end ? end.total : seconds(Math.max(0, now() - began - since))}`);
     if (end || !tokens) return;
     const speed = at - first > 0.5 ? ` · ${number(Math.round(tokens / (at - first)))}/s` : "";
-    say(this.figures, `${number(tokens)} token${tokens === 1 ? "" : "s"}${speed}`);
+    say(this.figures, `${number(tokens)} token${tokens === 1 ? "" : "s"}${speed} · first after ${first.toFixed(2)} s`);
   }
 }
 
 // One round of a turn, as a pane shows it.
 class Section {
-  constructor(parent, round) {
+  constructor(parent, round, turn) {
     this.round = round;
+    this.turn = turn;
     this.byHand = false; // the reader has folded or unfolded the reasoning, and finds it so
     this.pinned = true; // the reader is at the end of the reasoning, and stays there
     this.shown = new Map(); // of each text: the passage, and how many of its pieces
@@ -216,7 +284,8 @@ class Section {
     this.box = add(this.details, "div", "", { tabindex: "0", role: "region", "aria-label": "Reasoning" });
     this.reasoning = add(this.box, "div", "dsnb-text", { dir: "auto" });
 
-    this.answer = add(this.root, "div", "dsnb-answer dsnb-text", { dir: "auto" });
+    this.answer = add(this.root, "div", "dsnb-answer");
+    this.draft = add(this.answer, "div", "dsnb-draft");
     this.calls = add(this.root, "div");
 
     summary.addEventListener("click", () => (this.byHand = true));
@@ -231,8 +300,40 @@ class Section {
     this.grow(this.reasoning, round.reasoning);
     if (!this.pinned) box.scrollTop += height - box.scrollHeight;
     if (this.line.textContent.length < LINE) say(this.line, firstLine(round.reasoning.pieces));
-    this.grow(this.answer, round.answer);
+    this.write(round);
     round.calls.forEach((call, place) => this.call(call, this.calls.children[place]));
+  }
+
+  // Finished blocks stay as they are. Behind them stands the draft, and text goes on where the draft ends.
+  write({ blocks, draft, covered, answer }) {
+    this.answer.hidden = !answer.length;
+    if (blocks !== this.blocks) {
+      this.answer.replaceChildren(this.draft); // its text has moved
+      this.blocks = blocks;
+      this.written = 0;
+      this.text = null;
+    }
+    if (this.written < blocks.length || draft !== this.drafted || !this.text) {
+      this.finish(blocks.slice(this.written).join(""));
+      this.written = blocks.length;
+      this.drafted = draft;
+      this.draft.innerHTML = draft ? draft[1] : "";
+      this.text = add(innermost(this.draft), draft ? "span" : "div", "dsnb-text", { dir: "auto" });
+      this.place = draft ? draft[0] : covered;
+    }
+    const text = answer.after(this.place);
+    this.text.append(draft || this.text.firstChild ? text : text.trimStart());
+    this.place = answer.length;
+  }
+
+  finish(html) {
+    if (!html) return;
+    const box = document.createElement("div");
+    box.innerHTML = html;
+    for (const pre of box.querySelectorAll("pre")) copyable(pre);
+    const nodes = [...box.children];
+    this.draft.before(...nodes);
+    for (const node of nodes) this.turn.typeset(node);
   }
 
   // A call is written in sight; what came of it stands behind one line.
@@ -287,6 +388,39 @@ function outcome({ call, failed, gist, body }) {
   return details;
 }
 
+// Give a piece of code a button that copies it.
+function copyable(pre) {
+  const box = document.createElement("div");
+  box.className = "dsnb-code";
+  pre.replaceWith(box);
+  box.append(pre);
+  const button = add(box, "button", "dsnb-button", { type: "button" });
+  button.append("Copy");
+  button.addEventListener("click", async () => {
+    const done = await copied(pre);
+    say(button, done ? "Copied" : "Press Ctrl+C");
+    tell(done ? "Code copied" : "Code selected");
+    setTimeout(() => say(button, "Copy"), 2000);
+  });
+}
+
+// Pages that came over plain http have no clipboard: there the code is selected, and copied if that is let.
+async function copied(pre) {
+  try {
+    await navigator.clipboard.writeText(pre.textContent);
+    return true;
+  } catch {
+    getSelection().selectAllChildren(pre);
+    return document.execCommand("copy");
+  }
+}
+
+// Return the last block within the last, where text goes on.
+function innermost(node) {
+  while (BLOCKS.has(node.lastElementChild?.localName)) node = node.lastElementChild;
+  return node.localName === "pre" ? node.firstElementChild : node;
+}
+
 // Return what stands at a place of a list, which is made long enough.
 function reach(list, place, Kind) {
   while (list.length <= place) list.push(new Kind());
@@ -306,12 +440,12 @@ function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-// One live region for the page: a panel is gone before its end could be read from it.
-function announcer() {
-  return (
+// Say something to who listens. One live region for the page: a panel is gone before its end could be read from it.
+function tell(words) {
+  const region =
     document.querySelector(".dsnb-announcer") ??
-    add(document.body, "div", "dsnb-announcer", { role: "status", "aria-live": "polite" })
-  );
+    add(document.body, "div", "dsnb-announcer", { role: "status", "aria-live": "polite" });
+  region.textContent = words;
 }
 
 function firstLine(pieces) {

@@ -7,8 +7,10 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import resources
 from typing import Any, ClassVar, Final
+from uuid import uuid4
 
 import anywidget
 import traitlets
@@ -17,14 +19,14 @@ from IPython.display import DisplayHandle
 
 from dsnb.client.events import Event
 from dsnb.client.reply import Reply
-from dsnb.display import seams, summary, text
+from dsnb.display import hearing, seams, summary, text
 from dsnb.display.bundle import bundle
 from dsnb.display.final import FinalView
 from dsnb.display.pacing import Pacing
+from dsnb.display.stop_button import StopButton
 from dsnb.display.styles import style
 from dsnb.errors import DsnbError, DsnbWarning
 
-_FILES: Final = resources.files("dsnb.display")
 _LINGERING: Final = 8  # panels: more than one cell is likely to have had in sight when its page was loaded again
 
 
@@ -35,15 +37,30 @@ class LiveView:
     (see `dsnb.display.pacing`); clocks tick in the page. At the end the panel gives way to plain html, markdown and
     text, since a widget that is left in the outputs is an error message in every notebook that is opened again.
 
-    ``model``, ``thinking`` and ``effort`` are what was asked for. Nothing that goes wrong in here reaches the caller:
-    the view warns once, shows nothing more until the end, and then the whole reply. So it does, without a warning,
-    where no kernel runs that could talk to a page.
+    ``model``, ``thinking`` and ``effort`` are what was asked for; ``prose`` says whether the answer is Markdown;
+    ``stop`` is what the panel's button does. Nothing that goes wrong in here reaches the caller: the view warns once,
+    shows nothing more until the end, and then the whole reply. So it does, without a warning, where no kernel runs
+    that could talk to a page.
     """
 
-    def __init__(self, *, model: str, thinking: bool | None = None, effort: str | None = None) -> None:
-        self._pacing = Pacing(self._send)
+    def __init__(
+        self,
+        *,
+        model: str,
+        thinking: bool | None = None,
+        effort: str | None = None,
+        prose: bool = True,
+        stop: StopButton | None = None,
+    ) -> None:
+        self._pacing = Pacing(self._send, prose=prose)
         self._model = model
-        self._title = {"model": text.line(model) or "the model", "detail": _detail(thinking, effort)}
+        self._stop = stop
+        self._title: dict[str, Any] = {
+            "model": text.line(model) or "the model",
+            "detail": _detail(thinking, effort),
+            "stoppable": stop is not None,
+            "word": uuid4().hex,  # by which the page's interrupt is known for the reader's
+        }
         self._panel: _Panel | None = None
         self._handle = DisplayHandle()  # type: ignore[no-untyped-call] # IPython has no types here
         self._shown = False
@@ -77,7 +94,9 @@ class LiveView:
                 self._panel.retire()
 
     def _open(self) -> None:
-        panel = _Panel(turn=self._state)
+        panel = _Panel(turn=self._state, stop=self._stop)
+        if self._stop is not None:
+            self._stop.heard = partial(hearing.told, self._title["word"])
         if isinstance(panel.comm, DummyComm):  # no kernel, so no page
             panel.close()
             return
@@ -109,9 +128,9 @@ class LiveView:
                 warnings.warn(f"The live panel failed ({what}); the reply is not affected.", DsnbWarning, stacklevel=4)
 
 
-def _source(name: str) -> str:
-    """Return a file of the page's side; it crosses with every turn, so without line comments and indentation."""
-    return re.sub(r"(?m)^\s*(?://.*\n)?", "", _FILES.joinpath(name).read_text("utf-8"))
+def _module() -> str:
+    """Return the page's side; it crosses with every turn, so without line comments and indentation."""
+    return re.sub(r"(?m)^\s*(?://.*\n)?", "", resources.files("dsnb.display").joinpath("panel.js").read_text("utf-8"))
 
 
 class _Panel(anywidget.AnyWidget):
@@ -122,17 +141,19 @@ class _Panel(anywidget.AnyWidget):
     panels open, and those that such a page has taken up (``taken_up``), which would vanish from it.
     """
 
-    _esm = traitlets.Unicode(_source("panel.js")).tag(sync=True)
-    _css = traitlets.Unicode(style() + _source("panel.css")).tag(sync=True)
+    _esm = traitlets.Unicode(_module()).tag(sync=True)
+    _css = traitlets.Unicode(style() + style("panel")).tag(sync=True)
     layout = None  # the default is a widget of its own, which nobody would close; the panel's layout is in its style
     # Read when somebody asks: who comes late gets all there is by then, and nobody else pays for it.
     turn = traitlets.Callable().tag(sync=True, to_json=lambda turn, panel: panel.read(turn))
     _retired: ClassVar[deque[_Panel]] = deque()
 
-    def __init__(self, turn: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, turn: Callable[[], dict[str, Any]], stop: StopButton | None = None) -> None:
         self.taken_up = False
+        self._stop = stop
         super().__init__(turn=turn)
         self.on_msg(self._answer)
+        hearing.open_for(self.comm)
 
     def retire(self) -> None:
         """Stay open for pages that come late, and close the oldest that does."""
@@ -147,8 +168,13 @@ class _Panel(anywidget.AnyWidget):
         return turn()
 
     def _answer(self, _panel: anywidget.AnyWidget, content: Any, _buffers: Any) -> None:
-        if content == "whole":
-            self.send({"whole": self.turn()})
+        match content:
+            case "whole":
+                self.send({"whole": self.turn()})
+            case "here":  # that it is heard while the turn runs says that a stop would be
+                self.send({"hears": True})
+            case "stop" if self._stop is not None:
+                self._stop.ask()
 
 
 def _detail(thinking: bool | None, effort: str | None) -> str:

@@ -8,12 +8,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dsnb.client.events import Event
 from dsnb.client.reply import Reply
 from dsnb.display import formatters
 from dsnb.errors import ConfigurationError, DsnbError, DsnbWarning
+
+if TYPE_CHECKING:
+    from dsnb.display.stop_button import StopButton
 
 VARIABLE: Final = "DSNB_RENDER"
 NAMES: Final = ("auto", "live", "final", "plain", "none")
@@ -48,9 +51,18 @@ def render(name: str | None) -> Iterator[None]:
 
 
 def view(
-    name: str | None = "auto", *, model: str = "", thinking: bool | None = None, effort: str | None = None
+    name: str | None = "auto",
+    *,
+    model: str = "",
+    thinking: bool | None = None,
+    effort: str | None = None,
+    prose: bool = True,
+    stop: StopButton | None = None,
 ) -> View:
     """Return a view for one turn, by the name of its renderer; ``model``, ``thinking`` and ``effort`` are asked for.
+
+    ``prose`` says whether the answer is Markdown, and not the half of a text that was begun by somebody else;
+    ``stop`` is what a reader may end the turn with, where the view has a place for it.
 
     ``auto`` leaves the choice to the innermost `render` block, then to ``DSNB_RENDER``, then to where this runs.
     Raises ConfigurationError for a name that is none.
@@ -59,7 +71,8 @@ def view(
     name = chosen(name)
     if name == "none":
         return _Nothing()
-    return _Guarded(name, _MAKERS[name](model, thinking, effort))
+    asked = {"model": model, "thinking": thinking, "effort": effort, "prose": prose, "stop": stop}
+    return _Guarded(name, _MAKERS[name](**asked))
 
 
 def chosen(name: str | None = "auto") -> str:
@@ -133,28 +146,24 @@ def _fitting() -> str:
     return "plain" if somebody_types else "none"
 
 
-def _live(model: str, thinking: bool | None, effort: str | None) -> View:
+def _live(*, model: str, **asked: Any) -> View:
     try:
         from dsnb.display.panel import LiveView
     except ImportError:  # widgets are not installed, or do not work here
-        return _final(model, thinking, effort)
-    return LiveView(model=model, thinking=thinking, effort=effort)
+        return _final(model=model)
+    return LiveView(model=model, **asked)
 
 
-def _final(model: str, _thinking: bool | None, _effort: str | None) -> View:
+def _final(*, model: str, **_asked: Any) -> View:
     from dsnb.display.final import FinalView
 
     return FinalView(model=model)
 
 
-def _plain(_model: str, _thinking: bool | None, _effort: str | None) -> View:
+def _plain(**_asked: Any) -> View:
     from dsnb.display.plain import PlainView
 
     return PlainView()
 
 
-_MAKERS: Final[dict[str, Callable[[str, bool | None, str | None], View]]] = {
-    "live": _live,
-    "final": _final,
-    "plain": _plain,
-}
+_MAKERS: Final[dict[str, Callable[..., View]]] = {"live": _live, "final": _final, "plain": _plain}

@@ -7,19 +7,22 @@ from typing import Any
 
 from dsnb.client.tool_call import ToolCall
 from dsnb.display import calls
+from dsnb.display.growth import Growth, Piece, units
 from dsnb.display.text import legible, line
 
 
 class Round:
     """Hold what one request says: reasoning, answer, calls of tools and what came of them.
 
-    ``thought`` is for how many seconds the model has been thinking. What a round tells is a small dict for JSON.
+    ``thought`` is for how many seconds the model has been thinking. What a round tells is a small dict for JSON. An
+    answer that is ``prose`` is told twice: as text at once, and as html when it can be read.
     """
 
-    __slots__ = ("_moved", "_thought_told", "answer", "calls", "reasoning", "thought")
+    __slots__ = ("_moved", "_thought_told", "answer", "calls", "page", "reasoning", "thought")
 
-    def __init__(self) -> None:
+    def __init__(self, *, prose: bool = True) -> None:
         self.reasoning, self.answer = Passage(), Passage()
+        self.page = Page() if prose else None
         self.calls: list[Call] = []
         self.thought = 0.0
         self._thought_told = 0.0
@@ -34,7 +37,13 @@ class Round:
         """Take for reasoning what was told as answer."""
         self.reasoning.add(text)
         self.answer = Passage()
+        self.page = self.page and Page()
         self._moved = True
+
+    def end(self) -> None:
+        """Read the answer to its end: nothing more comes."""
+        if self.page is not None:
+            self.page.ended = True
 
     def call(self, tool: ToolCall) -> Call:
         """Return the call that a tool is called by; a new one if there is none."""
@@ -57,9 +66,12 @@ class Round:
         if self.thought != self._thought_told:
             self._thought_told = self.thought
             news["thought"] = round(self.thought, 3)
+        answer = self.answer.take()
+        if self.page is not None:
+            news |= self.page.take("" if answer is None else answer[1])
         told = {
             "reasoning": self.reasoning.take(),
-            "answer": self.answer.take(),
+            "answer": answer,
             "calls": [[place, *piece] for place, call in enumerate(self.calls) if (piece := call.take()) is not None],
             "results": [[place, calls.outcome(call.tool)] for place, call in enumerate(self.calls) if call.take_end()],
         }
@@ -71,9 +83,41 @@ class Round:
             "thought": round(self.thought, 3),
             "reasoning": (0, self.reasoning.text),
             "answer": (0, self.answer.text),
+            **({} if self.page is None else self.page.whole()),
             "calls": [[place, call.name, 0, call.arguments.text] for place, call in enumerate(self.calls)],
             "results": [[place, calls.outcome(call.tool)] for place, call in enumerate(self.calls) if call.ended],
         }
+
+
+class Page:
+    """Hold the html of an answer that grows, and know how much of it has been told."""
+
+    __slots__ = ("_draft_told", "_growth", "_told", "ended")
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._growth = Growth()
+        self._told = 0
+        self._draft_told: Piece | None = None
+
+    def take(self, text: str) -> dict[str, Any]:
+        """Read on, and return what has not been told: blocks, and the draft of the next if that is another."""
+        growth = self._growth
+        news: dict[str, Any] = {}
+        growth.read(text)
+        if self.ended:
+            growth.finish()
+        if len(growth.blocks) > self._told:
+            news["blocks"] = growth.blocks[self._told :]
+            self._told = len(growth.blocks)
+        if growth.draft is not None and growth.draft is not self._draft_told:
+            news["draft"] = growth.draft
+        self._draft_told = growth.draft
+        return news
+
+    def whole(self) -> dict[str, Any]:
+        """Return all that was told."""
+        return {"blocks": self._growth.blocks[: self._told], "draft": self._draft_told}
 
 
 class Call:
@@ -135,5 +179,5 @@ class Passage:
             return None
         offset = self._told
         self._fresh.clear()
-        self._told += len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+        self._told += units(text)
         return offset, text

@@ -9,6 +9,7 @@ from dsnb.client.failures import failure
 from dsnb.client.reply import Reply
 from dsnb.display import markdown as md
 from dsnb.display.bundle import bundle
+from dsnb.display.growth import Growth
 from tests.client.streams import call, chunk, content, decode
 from tests.display.test_markdown import CODE_PIECES, LANGUAGES, SLOW
 
@@ -21,6 +22,18 @@ Work = Callable[[int], object]  # does the work on a text of so many pieces
 def markdown(piece: str) -> Work:
     """Return the work of reading a text, and writing it as html and Markdown."""
     return lambda size: [(block.html, block.markdown) for block in md.blocks((piece * size)[:size])]
+
+
+def growing(piece: str) -> Work:
+    """Return the work of reading a text while it comes, five characters at a time."""
+
+    def read(size: int) -> None:
+        growth, text = Growth(), (piece * size)[:size]
+        for at in range(0, size, 5):
+            growth.read(text[at : at + 5])
+        growth.finish()
+
+    return read
 
 
 def code(language: str, piece: str) -> Work:
@@ -55,6 +68,7 @@ def errors(piece: bytes) -> Work:
 # each with the pieces of the shorter text
 GROUPS: dict[str, tuple[int, Iterable[tuple[str, Work]]]] = {
     "Markdown": (3_000, [(repr(piece), markdown(piece)) for piece in SLOW]),
+    "Markdown that comes in pieces": (3_000, [(repr(piece), growing(piece)) for piece in [*SLOW, "word ", "a\n\n"]]),
     "code": (6_000, [(f"{name} {piece!r}", code(name, piece)) for name in LANGUAGES for piece in CODE_PIECES]),
     "think tags": (1_000, [(repr(piece), tags(piece)) for piece in (" ", "<", "`</think>", "</think", "\n")]),
     "fragments of a tool call": (5_000, [("", fragments)]),

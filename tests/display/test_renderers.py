@@ -78,10 +78,11 @@ def test_ipython_gets_plain_text_and_a_kernel_the_panel(monkeypatch):
     monkeypatch.setattr(formatters, "shell", lambda: Shell())
     assert shown_by() is PlainView
     made = []
-    monkeypatch.setitem(renderers._MAKERS, "live", lambda *about: made.append(about) or FinalView())
+    monkeypatch.setitem(renderers._MAKERS, "live", lambda **asked: made.append(asked) or FinalView())
     monkeypatch.setattr(formatters, "shell", lambda: Shell(kernel=object()))
-    view(model="deepseek-flash", thinking=True, effort="high")
-    assert made == [("deepseek-flash", True, "high")]
+    view(model="deepseek-flash", thinking=True, effort="high", prose=False)
+    (asked,) = made
+    assert asked == {"model": "deepseek-flash", "thinking": True, "effort": "high", "prose": False, "stop": None}
 
 
 def test_where_widgets_do_not_work_the_panel_gives_way_to_the_final_view(monkeypatch):
@@ -236,7 +237,7 @@ def test_a_view_that_fails_warns_once_and_costs_no_reply(monkeypatch):
         def close(self, reply, error):
             raise OSError("no space left")
 
-    monkeypatch.setitem(renderers._MAKERS, "final", lambda *_: Broken())
+    monkeypatch.setitem(renderers._MAKERS, "final", lambda **_: Broken())
 
     def turn():
         shown = view("final")
