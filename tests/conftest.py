@@ -10,7 +10,8 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost", "0.0.0.0"}  # noqa: S104 — names 
 @pytest.fixture(autouse=True)
 def _nobody_home(monkeypatch, tmp_path):
     """Take away keys and settings of the person who runs the tests."""
-    for name in ("DEEPSEEK_API_KEY", "OPENAI_API_KEY", "DSNB_OFFLINE", "DSNB_DATA", "DSNB_RENDER", "DSNB_BUDGET"):
+    settings = ("DSNB_OFFLINE", "DSNB_DATA", "DSNB_RENDER", "DSNB_BUDGET", "DSNB_MODEL", "DSNB_ENGINE_KEY")
+    for name in ("DEEPSEEK_API_KEY", "OPENAI_API_KEY", *settings):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DSNB_DATA", str(tmp_path / "dsnb"))  # not into anybody's own ledger
     monkeypatch.chdir(tmp_path)

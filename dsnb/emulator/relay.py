@@ -84,7 +84,6 @@ class Relay:
                     await self._delivery.flush()
             return None if self._connection.gone else step.result()
         finally:
-            if not step.done():
-                step.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await step
+            step.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await step

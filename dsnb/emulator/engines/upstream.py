@@ -88,6 +88,8 @@ class UpstreamEngine:
         self._key = key or os.environ.get(KEY_VARIABLE, "").strip() or ("local" if self._local else "")
         if not all("!" <= sign <= "~" for sign in self._key):
             raise EmulatorError("the engine's key has spaces or other signs that no key has: copy it anew.")
+        # Plain HTTP needs no certificates, and reading them takes a tenth of a second.
+        self._verify = httpx.create_ssl_context() if self._url.startswith("https") else False
         self._more: dict[str, Any] = {}  # what only some servers understand
         self._told = False  # that this server does not report what it had in its cache
 
@@ -132,10 +134,8 @@ class UpstreamEngine:
         """Return a client for one exchange: a connection to this machine costs less than keeping one for later."""
         headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
         timeout = httpx.Timeout(None, connect=_CONNECT_SECONDS)
-        # A proxy of the environment has no business on loopback, and plain HTTP needs no certificates.
-        return httpx.AsyncClient(
-            headers=headers, timeout=timeout, trust_env=not self._local, verify=self._url.startswith("https")
-        )
+        # A proxy of the environment has no business on loopback.
+        return httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=not self._local, verify=self._verify)
 
     async def _first_model(self, client: httpx.AsyncClient) -> str:
         response = await client.get(f"{self._url}/models", timeout=_CONNECT_SECONDS)
