@@ -104,22 +104,26 @@ class UsageLog:
         provider: str = "deepseek",
         source: str | None = None,
         seconds: float | None = None,
+        began: float | None = None,
     ) -> None:
         """Log a call that was made with the raw SDK.
 
         ``response`` is a ChatCompletion or Completion, the chunks of a stream (or the last of them, which has the
-        usage), the JSON of either as a dict, or a Reply. ``seconds`` is how long it took, where that is known. The
-        cost is that of the contract at the reply's own ``created``; it stays unknown for another ``provider`` than
-        DeepSeek. Raises DsnbError for anything else.
+        usage), the JSON of either as a dict, or a Reply. ``seconds`` is how long it took, where that is known, and
+        ``began`` when that was, in seconds since 1970; by default a live reply's own ``created``, else now. The cost is
+        that of the contract at ``created``; it stays unknown for another ``provider`` than DeepSeek. Raises DsnbError
+        for anything else.
         """
         reply, streamed = read(response, seconds)
         source = "emulator" if reply.emulated else _checked(source or self.source)
         if reply.cost is None and provider in _PRICED:
             reply = replace(reply, cost=price_of(at(datetime.now(UTC)))(reply))
         now = time.time()
+        if began is None:  # an emulator lives in a time of its own
+            began = float(reply.created or now) if source == "live" else now
         turn = Turn(
             id=uuid4().hex,
-            started=float(reply.created or now) if source == "live" else now,  # an emulator lives in a time of its own
+            started=began,
             provider=provider,
             source=source,
             asked_model=asked_model or reply.asked_model or reply.model or "",

@@ -211,3 +211,9 @@ def test_recorded_replies_and_streams(log) -> None:
 def test_reply_is_not_mistaken_for_a_sequence(log) -> None:
     log.add(Reply())
     assert log.frame()["unknown"].tolist() == [1]
+
+
+def test_when_a_call_began_can_be_told(log) -> None:
+    for source in ("live", "emulator"):
+        log.add(CHAT, source=source, began=1_700_000_000.0)
+    assert set(log.frame()["time"]) == {pd.Timestamp(1_700_000_000, unit="s", tz="UTC")}
