@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dsnb.display import render
     from dsnb.emulator import Emulator
     from dsnb.errors import DsnbError
+    from dsnb.experiments.explanation import explain
     from dsnb.experiments.outcomes import Sweep
     from dsnb.experiments.planning import plan
     from dsnb.experiments.sweep import sweep
@@ -50,6 +51,7 @@ __all__ = [
     "Timeouts",
     "UsageLog",
     "connect",
+    "explain",
     "plan",
     "prices",
     "render",
@@ -70,13 +72,19 @@ _HOMES = {
     "Timeouts": "dsnb.client.timeouts",
     "UsageLog": "dsnb.usage",
     "connect": "dsnb.connection",
+    "explain": "dsnb.experiments.explanation",
     "plan": "dsnb.experiments.planning",
     "render": "dsnb.display",
     "sweep": "dsnb.experiments.sweep",
     "tool": "dsnb.tools",
 }
 
-_MODULES = {"contract": "dsnb.contract", "economics": "dsnb.experiments.economics", "errors": "dsnb.errors"}
+_MODULES = {
+    "contract": "dsnb.contract",
+    "economics": "dsnb.experiments.economics",
+    "errors": "dsnb.errors",
+    "experiments": "dsnb.experiments",
+}
 
 
 def __getattr__(name: str) -> object:

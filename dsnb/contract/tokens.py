@@ -19,6 +19,7 @@ from itertools import accumulate, groupby
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from dsnb.contract import prompt
 from dsnb.contract.catalogue import Model
@@ -157,6 +158,55 @@ def completion_tokens(
     return Completion(len(found), None if reasoning is None else count(reasoning))
 
 
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """Tell where two prompts part: at which token (from 0), and where that is in each of them.
+
+    A place is the segment in which the first differing character stands, and how many characters of it are before
+    that; None where a prompt has ended. ``lengths`` are the tokens of both.
+    """
+
+    token: int
+    one: tuple[Segment, int] | None
+    other: tuple[Segment, int] | None
+    lengths: tuple[int, int]
+
+
+def part(one: Iterable[Segment], other: Iterable[Segment]) -> Parting | None:
+    """Return where two prompts part, None for one prompt. What they have in common is encoded once."""
+    pair = [[(run, run[0].control, "".join(each.text for each in run)) for run in _runs(each)] for each in (one, other)]
+    same = _alike([run[1:] for run in pair[0]], [run[1:] for run in pair[1]])
+    lengths = [sum(len(_run_ids(run)) for run, _, _ in each) for each in pair]
+    if same == len(pair[0]) == len(pair[1]):
+        return None
+    token = sum(len(_run_ids(run)) for run, _, _ in pair[0][:same])
+    runs = [each[same] if same < len(each) else None for each in pair]
+    texts = [run[2] if run else "" for run in runs]
+    plain = all(run and not run[1] for run in runs)
+    character = _alike(*texts) if plain else 0
+    if plain:
+        token += _alike(*(_run_ids(run[0]) for run in runs if run))
+    places = [_place([segment for run in each[same:] for segment in run[0]], character) for each in pair]
+    return Parting(token, places[0], places[1], (lengths[0], lengths[1]))
+
+
+def _place(rest: list[Segment], character: int) -> tuple[Segment, int] | None:
+    for segment in rest:
+        if character < len(segment.text):
+            return segment, character
+        character -= len(segment.text)
+    return None
+
+
+def _alike(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """Return how many items two sequences of one kind begin with in common; slices are compared faster than items."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
+    return low
+
+
 def locate(segments: Iterable[Segment], index: int) -> Segment:
     """Return the segment in which token number ``index`` (from 0) begins. Raises IndexError past the end."""
     left = index
@@ -214,6 +264,14 @@ class _Memory:
         self._lock = Lock()
 
     def __call__(self, text: str) -> array[int]:
+        if len(text) < _LONG:
+            return self._stretch(text)
+        found = array("I")
+        for stretch in _stretches(text):
+            found += self._stretch(stretch)
+        return found
+
+    def _stretch(self, text: str) -> array[int]:
         # The digest stands for the text: a long text is not kept beside its tokens.
         key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         with self._lock:
@@ -228,6 +286,41 @@ class _Memory:
             while self._size > self._capacity and len(self._known) > 1:
                 self._size -= len(self._known.popitem(last=False)[1])
         return found
+
+
+# A text of at least so many characters is encoded in stretches, no longer than that and never shorter than the second
+# number, so that another one which differs in places is encoded anew in those only, and no call takes much memory.
+_LONG, _SHORTEST = 65_536, 2_048
+
+# Where the vocabulary's splitting begins a new piece, whatever stands further on: a letter behind a newline, a space
+# between two letters, and Chinese behind a full stop (its runs are split off first).
+_ANYWHERE = re.compile("(?<=\n)(?=[A-Za-z\u4e00-\u9fa5])|(?<=[A-Za-z])(?= [A-Za-z])|(?<=\u3002)(?=[\u4e00-\u9fa5])")
+# Some of those places, about one in 100 characters, and so many characters which decide whether it is cut there.
+_SOME = re.compile(
+    "(?<=\n)(?=[A-Za-z\u4e00-\u9fa5])|(?<=[A-Za-z])(?= [jkquvxyzJKQUVXYZ])|(?<=\u3002)(?=[\u4e00-\u9fa5])"
+)
+_LOCAL, _ONE_IN = 48, 64
+
+
+def _stretches(text: str) -> Iterator[str]:
+    """Yield a long text in stretches that can be encoded one by one.
+
+    What follows a place decides whether the text is cut there, and not where it stands: so equal passages are cut alike.
+    """
+    begin = 0
+    while begin < len(text):
+        end = _cut(text, begin)
+        yield text[begin:end]
+        begin = end
+
+
+def _cut(text: str, begin: int) -> int:
+    for found in _SOME.finditer(text, begin + _SHORTEST, begin + _LONG):
+        place = found.start()
+        if not crc32(text[place : place + _LOCAL].encode("utf-8", "surrogatepass")) % _ONE_IN:
+            return place
+    last = _ANYWHERE.search(text, begin + _LONG)
+    return last.start() if last else len(text)
 
 
 _remembered = _Memory(capacity=8_000_000)  # 32 MB: eight full contexts of a million tokens

@@ -163,7 +163,7 @@ class Reading:
     def _frame(self, options: Mapping[str, Any]) -> Frame | None:
         """Return the frame of a request whose messages are sent as they are; None if others are made of them."""
         for known in self._frames:
-            if known.options is options or known.options == options:
+            if known.options is options or _same_options(known.options, options):
                 return known
         if options.get("start") or options.get("json") not in (None, False, True):
             return None
@@ -226,6 +226,13 @@ def _frame(
     options: Mapping[str, Any], path: str, body: Mapping[str, Any], model: Model, notes: tuple[Finding, ...]
 ) -> Frame:
     return Frame(options, path, body, model, settings(body, model), notes)
+
+
+def _same_options(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two sets of keywords make the same request; the order of keys is written into the prompt."""
+    if one.keys() != other.keys():
+        return False
+    return all(one[key] is value for key, value in other.items()) or (one == other and repr(one) == repr(other))
 
 
 def _begun(message: Any) -> bool:
