@@ -73,15 +73,15 @@ def test_hits_are_those_of_the_contracts_cache(model: str, day: str, document: i
 
 
 shapes = st.builds(
-    lambda document, retrieved, questions, question, warm, embedding, model: compare(
+    lambda document, retrieved, questions, question, warm, embedding, served: compare(
         document,
         retrieved=retrieved,
         questions=questions,
         question=question,
         warm=warm,
         embedding=embedding,
-        at=OFF_PEAK,
-        model=model,
+        model=served[0],
+        at=served[1],
     ),
     st.integers(1, 5_000),
     st.integers(0, 3_000),
@@ -89,7 +89,7 @@ shapes = st.builds(
     st.integers(0, 200),
     st.decimals(0, 1, places=2),
     st.sampled_from(["0", "0.02", "0.13", "0.2", "7"]),
-    st.sampled_from(["deepseek-flash", "deepseek-v4-pro"]),
+    st.sampled_from([("deepseek-flash", OFF_PEAK), ("deepseek-v4-pro", OFF_PEAK), ("deepseek-chat", "2025-10-10")]),
 )
 
 
@@ -151,6 +151,8 @@ def test_it_shows_itself_in_three_ways_that_say_the_same() -> None:
 
 
 def test_the_finding_says_which_way_it_goes() -> None:
+    assert compare(9, retrieved=1, questions=1, at=OFF_PEAK).finding.startswith("1 question on 9 tokens costs $")
+
     def said(**changed: object) -> str:
         return compare(**({"document": 1_300, "retrieved": 200, "questions": 3, "at": OFF_PEAK} | changed)).finding
 

@@ -101,12 +101,21 @@ def test_what_cannot_be_priced_is_said() -> None:
     found = off_peak(log, at=NIGHT)
     assert len(found.work) == 1
     notes = " ".join(found.notes)
-    assert "The tokens of 1 call are not known" in notes
+    assert "The tokens of 1 attempt are not known" in notes
     assert "deepseek-chat has been switched off: its tokens are priced as deepseek-flash's." in notes
     shown = found._repr_mimebundle_()
     assert "somebody's" in shown["text/plain"]
     assert "<b>somebody" not in shown["text/html"]
     assert "<b>somebody" not in shown["text/markdown"]
+
+
+def test_a_refused_attempt_is_not_missing_from_the_sums() -> None:
+    options = {"as_of": NIGHT, "retry": dsnb.Retry(first=0.001), "quiet": True}
+    with dsnb.Emulator(as_of=NIGHT, faults=[503]) as emulator, dsnb.connect(emulator.base_url, **options) as ds:
+        reply = ds.ask("hello", render=None)
+        found = off_peak(ds.usage, at=NIGHT)
+    assert reply.attempts == 2
+    assert (found.now.usd, found.notes) == (reply.cost.usd, ())
 
 
 def test_an_empty_ledger_costs_nothing() -> None:

@@ -187,7 +187,7 @@ def _tokens(work: Any, model: str, notes: list[str]) -> dict[str, tuple[int, int
 
 
 def _of_frame(frame: pd.DataFrame, notes: list[str]) -> dict[str, tuple[int, int, int]]:
-    missing = [name for name in (*_TOKENS, "source", "asked_model", "model") if name not in frame.columns]
+    missing = [name for name in (*_TOKENS, "source", "asked_model", "model", "unknown") if name not in frame.columns]
     if missing:
         raise ConfigurationError(
             f"A frame of work has the columns of a UsageLog's; this one lacks {', '.join(missing)}."
@@ -196,9 +196,8 @@ def _of_frame(frame: pd.DataFrame, notes: list[str]) -> dict[str, tuple[int, int
         message = f"This work holds calls of {' and '.join(sources)}, which are never added up: choose by frame.source."
         raise ConfigurationError(message)
     known = frame[frame["prompt_tokens"].notna() & frame["completion_tokens"].notna()]
-    if len(known) < len(frame):
-        left_out = len(frame) - len(known)
-        notes.append(f"The tokens of {counted(left_out, 'call')} are not known, and not in these sums.")
+    if left_out := int(frame["unknown"].sum()):  # a refused attempt has no tokens either, but takes none
+        notes.append(f"The tokens of {counted(left_out, 'attempt')} are not known, and not in these sums.")
     names = known["model"].fillna(known["asked_model"])
     tokens = {}
     for name, rows in known.groupby(names):
