@@ -136,8 +136,9 @@ class Comparison:
         long, found, even = self.long_context.cost, self.retrieval.cost, self.break_even
         asked = f"{counted(self.questions, 'question')} on {self.document:,} tokens"
         costs = (
-            f"{asked} {'costs' if self.questions == 1 else 'cost'} {amount(long, self.currency)} with the whole document "
-            f"in the context and {amount(found, self.currency)} with {self.retrieved:,} tokens retrieved for each"
+            f"{asked} {'costs' if self.questions == 1 else 'cost'} {amount(long, self.currency)} "
+            f"with the whole document in the context and {amount(found, self.currency)} with "
+            f"{self.retrieved:,} tokens retrieved for each"
         )
         if even.questions is not None and even.questions <= 1:
             turn = "the long context is the cheaper from the first question on"
