@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dsnb
 from tests.bench._apart import apart
+from tests.experiments.clusters import local_cluster
 from tests.experiments.killing import AS_OF, WORKERS, greet, killed
 
 CELLS = 2_000
@@ -23,10 +24,7 @@ def cluster(on: str) -> Iterator[str]:
     if on == "threads":
         yield ""
         return
-    from distributed import LocalCluster
-
-    options = {"n_workers": 2, "threads_per_worker": 3, "dashboard_address": None, "host": "127.0.0.1"}
-    with LocalCluster(**options) as made:
+    with local_cluster() as made:
         yield made.scheduler_address
 
 
@@ -53,7 +51,7 @@ def main() -> None:
                 print(
                     f'  {on}, in_doubt="{in_doubt}": {KILLS} kills, {seconds:.0f} s: {len(frame):,} rows (goal: '
                     f"{CELLS:,}), {len(after.twice)} cells sent twice{goal}; {billed:,} requests billed, "
-                    f"{after.sweep.in_doubt} cells in doubt"
+                    f"{after.sweep.in_doubt} cells in doubt, {after.sweep.rerun} told as run once more"
                 )
         with apart() as emulator, dsnb.connect(emulator.base_url, as_of=AS_OF, quiet=True) as ds:
             for store in (None, Path(name) / "cost.sqlite"):

@@ -13,6 +13,7 @@ from dsnb import errors
 from dsnb.client.budget import Budget
 from dsnb.experiments import worker
 from tests.experiments import functions
+from tests.experiments.clusters import local_cluster
 from tests.experiments.killing import AS_OF, killed
 from tests.once import ONCE
 
@@ -39,9 +40,7 @@ def pool():
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    distributed = pytest.importorskip("distributed")
-    options = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": None, "host": "127.0.0.1"}
-    with distributed.LocalCluster(**options, local_directory=tmp_path_factory.mktemp("dask")) as cluster:
+    with local_cluster(local_directory=tmp_path_factory.mktemp("dask")) as cluster:
         yield cluster
 
 
