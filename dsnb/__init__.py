@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dsnb.emulator import Emulator
     from dsnb.errors import DsnbError
     from dsnb.experiments.explanation import explain
+    from dsnb.experiments.fitting import fit
     from dsnb.experiments.outcomes import Sweep
     from dsnb.experiments.planning import plan
     from dsnb.experiments.sweep import sweep
@@ -52,6 +53,7 @@ __all__ = [
     "UsageLog",
     "connect",
     "explain",
+    "fit",
     "plan",
     "prices",
     "render",
@@ -73,6 +75,7 @@ _HOMES = {
     "UsageLog": "dsnb.usage",
     "connect": "dsnb.connection",
     "explain": "dsnb.experiments.explanation",
+    "fit": "dsnb.experiments.fitting",
     "plan": "dsnb.experiments.planning",
     "render": "dsnb.display",
     "sweep": "dsnb.experiments.sweep",

@@ -296,16 +296,14 @@ _LONG, _SHORTEST = 65_536, 2_048
 # between two letters, and Chinese behind a full stop (its runs are split off first).
 _ANYWHERE = re.compile("(?<=\n)(?=[A-Za-z\u4e00-\u9fa5])|(?<=[A-Za-z])(?= [A-Za-z])|(?<=\u3002)(?=[\u4e00-\u9fa5])")
 # Some of those places, about one in 100 characters, and so many characters which decide whether it is cut there.
-_SOME = re.compile(
-    "(?<=\n)(?=[A-Za-z\u4e00-\u9fa5])|(?<=[A-Za-z])(?= [jkquvxyzJKQUVXYZ])|(?<=\u3002)(?=[\u4e00-\u9fa5])"
-)
+_SOME = re.compile(_ANYWHERE.pattern.replace("(?= [A-Za-z])", "(?= [jkquvxyzJKQUVXYZ])"))
 _LOCAL, _ONE_IN = 48, 64
 
 
 def _stretches(text: str) -> Iterator[str]:
     """Yield a long text in stretches that can be encoded one by one.
 
-    What follows a place decides whether the text is cut there, and not where it stands: so equal passages are cut alike.
+    What follows a place decides whether the text is cut there, not where it stands: so equal passages are cut alike.
     """
     begin = 0
     while begin < len(text):

@@ -84,9 +84,11 @@ class Reading:
     def many(self, given: Any) -> list[Asked]:
         """Return earlier requests, oldest first; a reply belongs to the one before it."""
         found: list[Asked] = []
+        plain: Frame | None = None
         for item in [given] if isinstance(given, str | Mapping | Conversation | Reply) else given:
-            if type(item) is list:  # what there may be hundreds of
-                found.append(self._asked(item, self._shared))
+            if type(item) is list and item and not _begun(item[-1]):  # what there may be hundreds of
+                plain = plain or self._frame(self._shared)
+                found.append(Asked(plain, item) if plain else self._asked(item, self._shared))
             elif isinstance(item, Reply):
                 if not found:
                     raise RequestError("after=[...] begins with a reply: put the request before it that it answers.")

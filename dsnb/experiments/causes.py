@@ -110,9 +110,8 @@ def _of_head(before: Asked, after: Asked, places: Sequence[str]) -> str:
         return "thinking"
     if one.effort != other.effort and {"effort", "start"} & set(places):
         return "effort"
-    if tools or ("start" in places and one.tools != other.tools):
-        if one.tools != other.tools:
-            return _of_tools(before, after)
+    if one.tools != other.tools and (tools or "start" in places):
+        return _of_tools(before, after)
     if one.json_mode != other.json_mode and {"response_format", "start"} & set(places):
         return "json_mode"
     if one.forced != other.forced and "generation" in places:

@@ -37,8 +37,8 @@ class CacheDiff:
     and ``advice`` what to do. ``where`` is the place in the later request (``"messages[0].content"``,
     ``"tools['look']"``, ``"effort"``), ``where_before`` the one in the earlier, ``token`` the first differing token of
     the prompt, and ``character`` the first differing character within the text at that place (all from 0; None where
-    the prompts are the same). ``prompt_tokens`` and ``before_tokens`` are the lengths of both, ``cache_hit_tokens`` what
-    of the later one is expected to hit, and ``lost_tokens`` what would, had the earlier one been sent again.
+    the prompts are the same). ``prompt_tokens`` and ``before_tokens`` are the lengths of both, ``cache_hit_tokens``
+    what of the later one is expected to hit, and ``lost_tokens`` what would, had the earlier one been sent again.
     """
 
     cause: str

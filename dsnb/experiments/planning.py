@@ -249,9 +249,9 @@ def _best(
     lengths = [len(asked.messages) for asked in earlier]
     for place in sorted(range(len(earlier)), key=lengths.__getitem__, reverse=True):
         asked, count = earlier[place], lengths[place]
+        if count < reached:  # it parts from this prompt, or ends, before the end of the one that was found
+            break
         strand = places.of(asked)
-        if strand is own and count < reached:  # what it left is the beginning of what was found already
-            continue
         left = _left(strand, asked)
         hit, end = left.hit(prompt, rule)
         if hit > best:
