@@ -165,7 +165,7 @@ class Exchange:
             stays = await relay.follow(told, longest if strike is None else strike)
         except EngineFailure as failure:
             logging.getLogger(__name__).warning("The emulator's engine %s failed: %s", engine.name, failure.reason)
-            if not delivery.begun:
+            if not delivery.begun and not (request.settings.stream and output.opened):
                 await self._refuse(failure.answer, reason=failure.reason)
                 return
             relay.open()
