@@ -176,18 +176,18 @@ def part(one: Iterable[Segment], other: Iterable[Segment]) -> Parting | None:
     """Return where two prompts part, None for one prompt. What they have in common is encoded once."""
     pair = [[(run, run[0].control, "".join(each.text for each in run)) for run in _runs(each)] for each in (one, other)]
     same = _alike([run[1:] for run in pair[0]], [run[1:] for run in pair[1]])
-    lengths = [sum(len(_run_ids(run)) for run, _, _ in each) for each in pair]
+    found = [[_run_ids(run) for run, _, _ in each] for each in pair]
     if same == len(pair[0]) == len(pair[1]):
         return None
-    token = sum(len(_run_ids(run)) for run, _, _ in pair[0][:same])
+    token = sum(map(len, found[0][:same]))
     runs = [each[same] if same < len(each) else None for each in pair]
     texts = [run[2] if run else "" for run in runs]
     plain = all(run and not run[1] for run in runs)
     character = _alike(*texts) if plain else 0
     if plain:
-        token += _alike(*(_run_ids(run[0]) for run in runs if run))
+        token += _alike(found[0][same], found[1][same])
     places = [_place([segment for run in each[same:] for segment in run[0]], character) for each in pair]
-    return Parting(token, places[0], places[1], (lengths[0], lengths[1]))
+    return Parting(token, places[0], places[1], (sum(map(len, found[0])), sum(map(len, found[1]))))
 
 
 def _place(rest: list[Segment], character: int) -> tuple[Segment, int] | None:
@@ -296,7 +296,7 @@ _LONG, _SHORTEST = 65_536, 2_048
 # between two letters, and Chinese behind a full stop (its runs are split off first).
 _ANYWHERE = re.compile("(?<=\n)(?=[A-Za-z\u4e00-\u9fa5])|(?<=[A-Za-z])(?= [A-Za-z])|(?<=\u3002)(?=[\u4e00-\u9fa5])")
 # Some of those places, about one in 100 characters, and so many characters which decide whether it is cut there.
-_SOME = re.compile(_ANYWHERE.pattern.replace("(?= [A-Za-z])", "(?= [jkquvxyzJKQUVXYZ])"))
+_SOME = re.compile("[\n\u3002](?=[A-Za-z\u4e00-\u9fa5])| (?=[jkquvxyzJKQUVXYZ])")
 _LOCAL, _ONE_IN = 48, 64
 
 
@@ -314,8 +314,12 @@ def _stretches(text: str) -> Iterator[str]:
 
 def _cut(text: str, begin: int) -> int:
     for found in _SOME.finditer(text, begin + _SHORTEST, begin + _LONG):
-        place = found.start()
-        if not crc32(text[place : place + _LOCAL].encode("utf-8", "surrogatepass")) % _ONE_IN:
+        place = found.end()
+        if found[0] == " ":
+            place -= 1
+        if not crc32(text[place : place + _LOCAL].encode("utf-8", "surrogatepass")) % _ONE_IN and _ANYWHERE.match(
+            text, place
+        ):
             return place
     last = _ANYWHERE.search(text, begin + _LONG)
     return last.start() if last else len(text)

@@ -335,6 +335,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=60))
 def test_a_long_text_is_the_sum_of_its_stretches(pieces):
     text = "".join(pieces)
