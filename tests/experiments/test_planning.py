@@ -4,12 +4,15 @@ from decimal import Decimal
 from functools import cache, partial
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import dsnb
 from dsnb import contract
 from dsnb.client.tool_call import ToolCall
 from dsnb.client.usage import Usage
-from dsnb.contract.tokens import completion_ids, count, prompt_tokens
+from dsnb.contract.cache import expected_hit
+from dsnb.contract.tokens import completion_ids, count, prompt_ids, prompt_tokens
 from dsnb.errors import RequestError, UnknownModel
 from dsnb.experiments import planning
 from dsnb.experiments.memory import Memory
@@ -240,6 +243,35 @@ def test_memory_is_bounded(monkeypatch):
         live([{"role": "user", "content": str(number) * 300}, {"role": "assistant", "content": "x"}, QUESTION])
     assert len(memory._strands) < 15
     assert sum(strand.size for _, strand in memory._strands) <= 3_000 + memory._strands[-1][1].size
+
+
+PARTS = st.sampled_from(["One " * 70, "Two " * 130, "Three " * 200, "", "four"])
+TALK = st.lists(PARTS, min_size=1, max_size=6).map(
+    lambda texts: [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    TALK,
+    st.lists(TALK, max_size=5),
+    st.sampled_from([("2026-07-27", "deepseek-v4-flash"), ("2026-02-15", "deepseek-chat")]),
+)
+def test_no_earlier_request_is_left_out_that_counts(planned, others, when):
+    at, name = when
+    model = contract.at(at).model(name)
+    off = {"thinking": {"type": "disabled"}} if name != "deepseek-chat" else {}
+    after = [*others, *(planned[:count] for count in range(1, len(planned), 2))]
+    earlier = []
+    for messages in after:
+        count = len(messages)
+        longer = [other for other in [planned, *after] if len(other) > count and other[:count] == messages]
+        told = [other[count] for other in sorted(longer, key=len, reverse=True)]
+        reply = completion_ids(model, content=told[0]["content"]) if told and told[0]["role"] == "assistant" else ()
+        earlier.append((prompt_ids({"messages": messages, **off}, model), reply))
+    at_most = expected_hit(earlier, prompt_ids({"messages": planned, **off}, model), model.generation.cache)
+    found = dsnb.plan(planned, after=after, at=at, model=name, **({"thinking": False} if off else {}))
+    assert found.cache_hit_tokens == at_most
 
 
 def reply_of(call):
