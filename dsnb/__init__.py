@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from dsnb.errors import DsnbError
     from dsnb.experiments.explanation import explain
     from dsnb.experiments.fitting import fit
-    from dsnb.experiments.outcomes import Sweep
     from dsnb.experiments.planning import plan
-    from dsnb.experiments.sweep import sweep
+    from dsnb.experiments.sweeping.outcomes import Sweep
+    from dsnb.experiments.sweeping.sweep import sweep
     from dsnb.session import Session
     from dsnb.tools import tool
     from dsnb.usage import UsageLog
@@ -70,7 +70,7 @@ _HOMES = {
     "Reply": "dsnb.client.reply",
     "Retry": "dsnb.client.retry",
     "Session": "dsnb.session",
-    "Sweep": "dsnb.experiments.outcomes",
+    "Sweep": "dsnb.experiments.sweeping.outcomes",
     "Timeouts": "dsnb.client.timeouts",
     "UsageLog": "dsnb.usage",
     "connect": "dsnb.connection",
@@ -78,7 +78,7 @@ _HOMES = {
     "fit": "dsnb.experiments.fitting",
     "plan": "dsnb.experiments.planning",
     "render": "dsnb.display",
-    "sweep": "dsnb.experiments.sweep",
+    "sweep": "dsnb.experiments.sweeping.sweep",
     "tool": "dsnb.tools",
 }
 

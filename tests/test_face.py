@@ -18,7 +18,7 @@ def test_every_name_of_the_face_is_there_and_sorted():
 
 
 def test_the_face_shows_what_is_documented_and_no_more():
-    assert dir(dsnb) == sorted([*dsnb.__all__, "__version__", "contract", "economics", "errors"])
+    assert dir(dsnb) == sorted([*dsnb.__all__, "__version__", "contract", "economics", "errors", "experiments"])
     assert callable(dsnb.load_ipython_extension)
 
 

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from dsnb.experiments.shipped.experiment import Experiment
     from dsnb.experiments.shipped.registry import experiment, experiments, run
     from dsnb.experiments.shipped.report import Report
+    from dsnb.experiments.shipped.series import Series
 
-__all__ = ["Experiment", "Report", "experiment", "experiments", "run"]
+__all__ = ["Experiment", "Report", "Series", "experiment", "experiments", "run"]
 
 _HOMES = {
     "Experiment": "experiment",
     "Report": "report",
+    "Series": "series",
     "experiment": "registry",
     "experiments": "registry",
     "run": "registry",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsnb.errors import ConfigurationError
-from dsnb.experiments.cells import canonical, cells
+from dsnb.experiments.sweeping.cells import canonical, cells
 
 _ATOMS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 _VALUES = st.recursive(

@@ -14,10 +14,10 @@ import pytest
 import dsnb
 from dsnb import errors
 from dsnb.client.budget import Budget
-from dsnb.experiments import store as stores
-from dsnb.experiments.coordinator import Coordinator
-from dsnb.experiments.figures import COLUMNS
-from dsnb.experiments.outcomes import PROVENANCE
+from dsnb.experiments.sweeping import store as stores
+from dsnb.experiments.sweeping.coordinator import Coordinator
+from dsnb.experiments.sweeping.figures import COLUMNS
+from dsnb.experiments.sweeping.outcomes import PROVENANCE
 from tests.effort import effort
 from tests.experiments.killing import AS_OF, greet, killed
 from tests.once import ONCE, QUICK
@@ -630,7 +630,7 @@ def test_live_and_emulated_are_never_added_up(ds, tmp_path):
     store = stores.Store(path)
     numbers = store.plan(
         stores.Setting("greet", "live", "https://api.deepseek.com", "deepseek-flash", ""),
-        dsnb.experiments.cells.cells({"n": [1]}),
+        dsnb.experiments.sweeping.cells.cells({"n": [1]}),
     )
     run = store.run(stores.Run(0.0, "0", None, None))
     row = json.dumps({"prompt_tokens": 10, "spent_usd": "0.5", "attempts": 1, "unpriced": 0})

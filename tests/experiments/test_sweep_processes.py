@@ -11,7 +11,7 @@ import pytest
 import dsnb
 from dsnb import errors
 from dsnb.client.budget import Budget
-from dsnb.experiments import worker
+from dsnb.experiments.sweeping import worker
 from tests.experiments import functions
 from tests.experiments.clusters import local_cluster
 from tests.experiments.killing import AS_OF, killed

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dsnb.experiments.sweep import sweep
+from dsnb.experiments.sweeping.sweep import sweep
 
 if TYPE_CHECKING:
     import pandas as pd

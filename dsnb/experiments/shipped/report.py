@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from dsnb.errors import ConfigurationError
-from dsnb.experiments.outcomes import Sweep
+from dsnb.experiments.sweeping.outcomes import Sweep
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dsnb.errors import ConfigurationError
-from dsnb.experiments.cells import Cell
+from dsnb.experiments.sweeping.cells import Cell
 from dsnb.usage import default_path, forks
 from dsnb.usage.database import Unusable, in_memory, reason, to_read, to_write, transaction
 from dsnb.usage.schema import Kind

@@ -16,10 +16,10 @@ from uuid import uuid4
 from dsnb.client.budget import Budget
 from dsnb.client.text import quote
 from dsnb.errors import AuthenticationFailed, BudgetSpent, ConfigurationError, DsnbError, InsufficientBalance
-from dsnb.experiments import figures, worker
-from dsnb.experiments.cells import Cell
-from dsnb.experiments.store import Ended, Store
-from dsnb.experiments.worker import Outcome, Task
+from dsnb.experiments.sweeping import figures, worker
+from dsnb.experiments.sweeping.cells import Cell
+from dsnb.experiments.sweeping.store import Ended, Store
+from dsnb.experiments.sweeping.worker import Outcome, Task
 from dsnb.session import Session
 
 # what a cell fails with and every other would too: going on would only make more such rows

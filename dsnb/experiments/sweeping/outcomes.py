@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from dsnb.errors import ConfigurationError, DsnbError
-from dsnb.experiments import figures
-from dsnb.experiments.store import DONE, FAILED, IN_DOUBT, LEFT, Setting, Store, place
+from dsnb.experiments.sweeping import figures
+from dsnb.experiments.sweeping.store import DONE, FAILED, IN_DOUBT, LEFT, Setting, Store, place
 from dsnb.usage.card import table
 from dsnb.usage.totals import Amount, counted
 

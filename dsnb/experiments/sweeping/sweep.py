@@ -21,13 +21,13 @@ from dsnb import display
 from dsnb.client.budget import Budget
 from dsnb.emulator import running
 from dsnb.errors import ConfigurationError, DsnbWarning
-from dsnb.experiments import store as stores
-from dsnb.experiments.cells import Cell, canonical, cells
-from dsnb.experiments.coordinator import Coordinator, Planned
-from dsnb.experiments.figures import COLUMNS
-from dsnb.experiments.outcomes import PROVENANCE, Sweep
-from dsnb.experiments.store import Run, Setting, Store
-from dsnb.experiments.worker import Outcome
+from dsnb.experiments.sweeping import store as stores
+from dsnb.experiments.sweeping.cells import Cell, canonical, cells
+from dsnb.experiments.sweeping.coordinator import Coordinator, Planned
+from dsnb.experiments.sweeping.figures import COLUMNS
+from dsnb.experiments.sweeping.outcomes import PROVENANCE, Sweep
+from dsnb.experiments.sweeping.store import Run, Setting, Store
+from dsnb.experiments.sweeping.worker import Outcome
 from dsnb.session import Session
 from dsnb.usage.totals import counted
 

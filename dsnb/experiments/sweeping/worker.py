@@ -24,7 +24,7 @@ from dsnb.client.retry import Retry
 from dsnb.client.timeouts import Timeouts
 from dsnb.connection import connect, local
 from dsnb.errors import BudgetSpent, ConfigurationError, DsnbError, MissingKey
-from dsnb.experiments.figures import Heard, row
+from dsnb.experiments.sweeping.figures import Heard, row
 from dsnb.session import Session
 from dsnb.usage import UsageLog
 
