@@ -10,8 +10,8 @@ def main() -> None:
     known = sorted(path.stem for path in here.glob("*.py") if not path.stem.startswith("_"))
     for name in sys.argv[1:] or known:
         module = import_module(f"tests.bench.{name}")
-        if not sys.argv[1:] and getattr(module, "INSTALLS", False):
-            print(f"\n{name}: installs other packages, and so runs by its name only")
+        if not sys.argv[1:] and (why := getattr(module, "ALONE", "")):
+            print(f"\n{name}: {why}, and so runs by its name only")
             continue
         print(f"\n{name}: {(module.__doc__ or '').strip().splitlines()[0]}", flush=True)
         module.main()

@@ -21,7 +21,7 @@ from dsnb import Emulator
 from dsnb.emulator import Answer, EngineRequest, ToolCall
 from tests.bench._environment import environment
 
-INSTALLS = True
+ALONE = "installs a fuzzer and takes ten minutes"
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]

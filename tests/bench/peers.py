@@ -48,7 +48,7 @@ class Peer:
     note: str
 
 
-INSTALLS = True  # packages of others, from the network
+ALONE = "installs other packages"
 
 PEERS = (
     Peer("openai", "its own messages appended; streams joined by its `ChatCompletionStreamState`"),

@@ -13,6 +13,8 @@ from tests.bench._apart import apart
 from tests.experiments.clusters import local_cluster
 from tests.experiments.killing import AS_OF, WORKERS, greet, killed
 
+ALONE = "takes twenty minutes"
+
 CELLS = 2_000
 KILLS = 5
 PACE = 0.01  # real seconds per emulated one: a reply takes some tens of milliseconds, so that kills hit cells under way
