@@ -31,6 +31,8 @@ _BEFORE: Final = 72  # characters before the change that are shown
 
 def kind(one: str, other: str) -> str:
     """Return what kind of change leads from a text to another one; ``"edited"`` where it is none of the known."""
+    if name := _order(one, other):
+        return name
     mine, theirs = middle(one, other)
     simple = {
         "line_endings": lambda text: text.replace("\r\n", "\n").replace("\r", "\n"),
@@ -41,7 +43,7 @@ def kind(one: str, other: str) -> str:
     for name, same in simple.items():
         if same(mine) == same(theirs):
             return name
-    if (name := _json_kind(one, other)) or (name := _order(one, other)):
+    if name := _json_kind(one, other):
         return name
     for name, pattern in (("timestamp", _TIME), ("id", _ID), ("number", _NUMBER)):
         if pattern.sub("\0", mine) == pattern.sub("\0", theirs):
