@@ -74,9 +74,9 @@ class Growth:
 
     def _sketch(self) -> None:
         """Render what is not finished, up to a last line that says not yet what it is."""
-        lines, newline, last = self._tail.rpartition("\n")
-        sketched = lines + newline if _NOTHING_BUT_MARKS.fullmatch(last) else self._tail
-        if sketched.strip():
+        lines, _, last = self._tail.rpartition("\n")
+        sketched = (lines if _NOTHING_BUT_MARKS.fullmatch(last) else self._tail).rstrip()  # which html would not show
+        if sketched:
             self.draft = (self._done + units(sketched), md.html(sketched))
 
 

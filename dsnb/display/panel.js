@@ -7,6 +7,7 @@ const LOST = "…"; // stands where text is missing until the kernel has sent th
 const TICK = 250; // ms: shows each second within a quarter of it
 const LINE = 300; // characters of the reasoning that its folded line can show on the widest screen
 const PATIENCE = 1500; // ms: a turn that can be stopped has stopped by then
+const GONE = new Set(["autorestarting", "restarting", "terminating", "dead"]); // what becomes of kernels
 const BLOCKS = new Set("ul ol li blockquote p pre h3 h4 h5 h6 table thead tbody tr th td".split(" "));
 
 // anywidget gives initialize and render different proxies of one model, so the turn is shared by this closure.
@@ -17,6 +18,7 @@ export default () => {
       turn = new Turn(model.get("turn"), model);
       model.on("msg:custom", (batch) => turn.take(batch));
       model.send("here");
+      model.widget_manager?.kernel?.statusChanged?.connect((_, status) => GONE.has(status) && turn.lose());
     },
     render({ el }) {
       const pane = new Pane(el, turn);
@@ -89,7 +91,7 @@ class Turn {
     if (this.hears || !kernel?.interrupt) this.wire.send("stop");
     else {
       kernel.sendInputReply?.({ status: "ok", value: this.word }, {});
-      kernel.interrupt();
+      kernel.interrupt().then(() => this.wire.send("stop")); // which wakes an event loop that waits for the network
     }
     setTimeout(() => {
       this.deaf = true;
@@ -97,6 +99,13 @@ class Turn {
     }, PATIENCE);
     this.draw();
     tell(`${this.model}: stopping`);
+  }
+
+  // What has come stays, and no more will.
+  lose() {
+    if (this.end) return;
+    const total = seconds(Math.max(0, now() - this.began));
+    this.take({ at: this.at, tokens: this.tokens, phase: ["done", 0], end: { ending: "cut off: the kernel is gone", total } });
   }
 
   // Formulas are set by whatever the page sets them with, and are TeX where that is out of reach.
@@ -193,7 +202,7 @@ class Pane {
   constructor(el, turn) {
     this.turn = turn;
     this.sections = [];
-    this.root = add(el, "div", "dsnb dsnb-live", {
+    this.root = add(el, "div", "dsnb dsnb-live jp-RenderedHTMLCommon", {
       role: "group",
       "aria-label": `Reply of ${turn.model}`,
       "data-lm-suppress-shortcuts": "true", // keys are the reader's here, not JupyterLab's
@@ -246,7 +255,7 @@ class Pane {
     if (end) this.finish(end);
   }
 
-  finish({ figures, share }) {
+  finish({ figures = [], share }) {
     this.figures.replaceChildren();
     for (const [name, value] of figures) {
       this.figures.append(this.figures.firstChild ? " · " : "", `${name} `);
@@ -260,9 +269,9 @@ class Pane {
   tick() {
     const { doing, end, since, began, at, first, tokens } = this.turn;
     say(this.phase, `${doing} · ${end ? end.total : seconds(Math.max(0, now() - began - since))}`);
-    if (end || !tokens) return;
+    if (end?.figures || !tokens) return;
     const speed = at - first > 0.5 ? ` · ${number(Math.round(tokens / (at - first)))}/s` : "";
-    say(this.figures, `${number(tokens)} token${tokens === 1 ? "" : "s"}${speed} · first after ${first.toFixed(2)} s`);
+    say(this.figures, `${number(tokens)} token${tokens === 1 ? "" : "s"}${speed} · first token ${first.toFixed(2)} s`);
   }
 }
 

@@ -85,8 +85,19 @@ def figures(reply: Reply) -> Iterator[tuple[str, str]]:
     if clocked(reply):
         if reply.timing.first_token is not None:
             yield "first token", seconds(reply.timing.first_token)
+        if speed := _speed(reply):
+            yield "speed", f"{speed:,.{1 if speed < 10 else 0}f} tokens/s"
         if reply.timing.total:
             yield "total", seconds(reply.timing.total)
+
+
+def _speed(reply: Reply) -> float:
+    """Return the tokens of a second while they came, 0 where that is not known, or tools took part of the time."""
+    timing, usage = reply.timing, reply.usage or Usage()
+    came = timing.total - (timing.first_token or 0)
+    if len(reply.rounds) > 1 or timing.first_token is None or not usage.completion_tokens or came <= 0:
+        return 0.0
+    return usage.completion_tokens / came
 
 
 def cached_share(usage: Usage | None) -> float:

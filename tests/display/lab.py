@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -162,11 +163,11 @@ class Lab:
             self._server.kill()
             self._server.wait(10)
 
-    def add_kernel(self, name: str, packages: Path) -> None:
-        """Offer a kernel that finds its packages in a folder first."""
+    def add_kernel(self, name: str, packages: Path, *, python: Path = Path(sys.executable)) -> None:
+        """Offer a kernel that finds its packages in a folder first, of this Python or another."""
         folder = self._home / "data_dir" / "kernels" / name
         folder.mkdir(parents=True)
-        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        command = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         paths = {"PYTHONPATH": os.pathsep.join((str(packages), str(PROJECT)))}
         spec = {"argv": command, "display_name": name, "language": "python", "env": paths}
         (folder / "kernel.json").write_text(json.dumps(spec))
@@ -197,9 +198,13 @@ class Lab:
         subprocess.run(command, cwd=self.folder, env=environment(self._home), timeout=WAIT, check=True)
         return self.folder / Path(name).with_suffix(".html")
 
-    def read(self, path: Path) -> Page:
-        """Open a file in a page of its own, which gets nothing but this file; the caller closes it."""
+    def read(self, path: Path, watch: Callable[[Page], object] = id) -> Page:
+        """Open a file in a page of its own, which gets nothing but this file; the caller closes it.
+
+        ``watch`` is given the page before that.
+        """
         page = self._new_page()
+        watch(page)
         page.route("**/*", lambda route: route.continue_() if route.request.url == path.as_uri() else route.abort())
         page.goto(path.as_uri(), wait_until="domcontentloaded")
         return page

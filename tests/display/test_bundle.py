@@ -100,7 +100,7 @@ def test_each_representation_says_everything(mime):
         *("Reasoning · 300 tokens · 2.79 s", "I need the price.", "So I call the", "tool"),
         *("get_price", "symbol", "DS", "12.5", "The price is", "as", "says."),
         *("Temperature has no effect. Leave it out.", "prompt 1,234", "cached 960 (78%)", "completion 345"),
-        *("reasoning 300", "cost $0.000213", "first token 0.41 s", "total 75 s"),
+        *("reasoning 300", "cost $0.000213", "first token 0.41 s", "speed 4.6 tokens/s", "total 75 s"),
     ):
         assert words in text
 

@@ -135,9 +135,17 @@ def test_a_draft_shows_what_is_not_finished_and_ends_before_marks_that_say_nothi
     assert growth.draft is before  # of which the page shows the text behind the draft
     growth.read(" goes on for another line or so, and so on\n--")
     assert growth.draft[1].startswith("<p>")  # and no heading: these may be the marks of a list
-    assert growth.draft[0] == 51 + len(" and goes on for another line or so, and so on\n")
+    assert growth.draft[0] == 51 + len(" and goes on for another line or so, and so on")
     growth.read("\n\nNext")
     assert growth.draft is None
+
+
+def test_the_space_between_a_draft_and_what_follows_is_kept():
+    growth = Growth()
+    growth.read("one two three four five six seven eight nine ")
+    end, html = growth.draft
+    assert html == "<p>one two three four five six seven eight nine</p>\n"
+    assert end == len("one two three four five six seven eight nine")
 
 
 def test_places_count_as_a_page_counts():

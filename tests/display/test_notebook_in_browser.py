@@ -7,7 +7,10 @@ import shutil
 import nbformat
 import pytest
 
+from tests.display import hostile
+from tests.display.hostile import CONTROL, STRANGE, Detector
 from tests.display.lab import PROJECT, SHOTS
+from tests.display.payloads import ALL
 
 STATIC = {"text/html", "text/markdown", "text/plain"}
 ANSWER = """Both \\(p\\) and \\(q\\) are **even**, so:
@@ -26,67 +29,135 @@ emulator = dsnb.Emulator(engine=lambda request: Answer({ANSWER!r}, "We suppose t
 ds = dsnb.connect(emulator.base_url, "any", quiet=True)
 reply = ds.ask("Is the square root of two a fraction?")
 """
+HOSTILE = """
+from dsnb.display.panel import LiveView
+from tests.display.hostile import play
+
+view = LiveView(model="deepseek-flash", effort="high")
+end = play(view)
+"""
+CONVERTED = "cdnjs.cloudflare.com"  # where the pages of nbconvert find MathJax
 SEEN = ("are even, so:", "the fraction was not in lowest terms;", "no such fraction exists.", "for all of them")
 
 
-def assert_shows_the_reply(find):
-    """Assert that a reader sees the whole reply, by a function that finds the one element of a selector."""
-    answer = find(".dsnb-answer")
+def assert_shows_the_reply(page):
+    """Assert that a reader of a page sees the whole reply."""
+    reply = page.locator(".dsnb").filter(has_text=SEEN[1])
+    answer = reply.locator(".dsnb-answer")
     answer.wait_for(state="visible")
     text = " ".join(answer.inner_text().split())
     assert [part for part in SEEN if part not in text] == []
     assert answer.locator("strong").inner_text() == "even"
-    assert "deepseek-flash" in find(".dsnb-head").inner_text()
-    assert "completion" in find(".dsnb-figures").inner_text()
-    find(".dsnb-reasoning summary").click()
-    assert find(".dsnb-reasoning > div").inner_text().strip() == "We suppose the contrary."
+    assert "deepseek-flash" in reply.locator(".dsnb-head").inner_text()
+    assert "completion" in reply.locator(".dsnb-figures").inner_text()
+    reply.locator(".dsnb-reasoning summary").click()
+    assert reply.locator(".dsnb-reasoning > div").inner_text().strip() == "We suppose the contrary."
 
 
 @pytest.fixture(scope="module")
 def saved(lab):
-    """Run a turn in the browser, save the notebook and end its kernel; return the kernel's id."""
-    lab.write("saved.ipynb", TURN)
-    notebook = lab.open("saved.ipynb")
+    """Run a hostile turn and a good one in the browser, and save them; return what the detector saw, and the kernel.
+
+    The hostile turn is looked at while it is live, and again when it has ended.
+    """
+    lab.write("saved.ipynb", HOSTILE, TURN)
+    notebook, detector = lab.open("saved.ipynb"), Detector()
+    detector.watch(notebook.page)
     notebook.run()
     notebook.wait()
-    notebook.until("!$('.dsnb-live') && $('.dsnb .dsnb-answer strong')")
-    (output,) = notebook.save()["cells"][0]["outputs"]
-    assert set(output["data"]) == STATIC
+    notebook.until("$('.dsnb:not(.dsnb-live) .dsnb-answer strong')")
+    assert notebook.value("$('.dsnb-live').querySelectorAll('.dsnb-round').length") == len(ALL)
+    assert notebook.value("$('.dsnb-live').querySelectorAll('.dsnb-note').length") == len(ALL)
+    assert notebook.value(STRANGE) == []  # in whatever panels the page has
+    assert notebook.value("$('.dsnb-live').textContent.includes('<img src=x onerror=alert(1)>')")
+    notebook.execute("end()")
+    notebook.until("!$('.dsnb-live')")
+    cells = notebook.save()["cells"]
+    for cell in cells:
+        (output,) = cell["outputs"]
+        assert set(output["data"]) == STATIC
+    assert_nothing_happened(notebook.page, detector)
     kernel = notebook.kernel
+    notebook.append(f"from IPython.display import HTML, display; display(HTML({CONTROL!r}))")
+    notebook.run("notebook:run-cell")
+    notebook.wait()
+    assert_it_would_be_seen(notebook.page, detector)
     notebook.close()
-    return kernel
+    return kernel, {kind: "".join(lines) for kind, lines in cells[0]["outputs"][0]["data"].items()}
+
+
+def assert_nothing_happened(page, detector):
+    """Assert that a page shows the hostile turn, and that no payload has done anything."""
+    assert page.locator(".dsnb-answer").count() > len(ALL)
+    page.wait_for_timeout(200)  # for what would still load
+    assert page.evaluate(STRANGE) == []
+    assert detector.found == []
+
+
+def assert_it_would_be_seen(page, detector):
+    """Assert that the detector has seen the control, which is raw html."""
+    page.wait_for_function("() => document.querySelector('[onerror]')?.complete")
+    page.wait_for_timeout(200)
+    assert {entry.partition(":")[0] for entry in detector.found} == {"dialog", "request"}
 
 
 def test_a_saved_reply_is_whole_with_a_new_kernel(lab, saved):
-    notebook = lab.open("saved.ipynb")
-    assert notebook.kernel != saved
-    assert notebook.value("$('.jp-InputPrompt').textContent") == "[1]:"  # run before it was saved, and not since
-    assert_shows_the_reply(notebook.find)
+    notebook, detector = lab.open("saved.ipynb"), Detector()
+    detector.watch(notebook.page)
+    assert notebook.kernel != saved[0]
+    assert notebook.value("$('.jp-InputPrompt').textContent") == "[2]:"  # run before it was saved, and not since
+    assert notebook.value("window.jupyterapp.shell.currentWidget.content.model.cells.get(0).trusted") is True
+    assert_shows_the_reply(notebook.page)
+    assert_nothing_happened(notebook.page, detector)
     notebook.shoot("saved")
     notebook.close()
 
 
 def test_a_saved_reply_is_whole_where_it_is_not_trusted(lab, saved):
     content = nbformat.read(lab.folder / "saved.ipynb", 4)
-    content.cells[0].source += "\n# a cell that nobody here has run"
+    content.cells[1].source += "\n# a cell that nobody here has run"
     nbformat.write(content, lab.folder / "from-elsewhere.ipynb")
-    notebook = lab.open("from-elsewhere.ipynb")
+    notebook, detector = lab.open("from-elsewhere.ipynb"), Detector()
+    detector.watch(notebook.page)
     assert notebook.value("window.jupyterapp.shell.currentWidget.content.model.cells.get(0).trusted") is False
-    assert_shows_the_reply(notebook.find)
+    assert_shows_the_reply(notebook.page)
+    assert_nothing_happened(notebook.page, detector)
     notebook.shoot("not-trusted")
     notebook.close()
 
 
 def test_a_saved_reply_is_whole_as_a_web_page_without_a_network(lab, saved):
-    page = lab.read(lab.convert("saved.ipynb"))
-    blocked = []
+    detector, blocked = Detector(CONVERTED), []
+    page = lab.read(lab.convert("saved.ipynb"), detector.watch)
     page.on("requestfailed", lambda request: blocked.append(request.url))
     page.reload(wait_until="domcontentloaded")
-    assert_shows_the_reply(page.locator)
+    assert_shows_the_reply(page)
     assert any("://" in url for url in blocked), "nbconvert has asked for nothing, so nothing was blocked"
     assert "widget-view" not in page.content()
-    page.locator(".jp-OutputArea").screenshot(path=SHOTS / "web-page.png")
+    assert_nothing_happened(page, detector)
+    page.locator(".jp-OutputArea").last.screenshot(path=SHOTS / "web-page.png")
     page.close()
+
+
+def test_nothing_happens_where_html_or_markdown_is_all_that_is_known(lab, saved):
+    data, others = saved[1], hostile.small()
+    pages = {
+        "html": "".join([data["text/html"], *(other["text/html"] for other in others)]),
+        "markdown": "".join(hostile.naive(each["text/markdown"]) for each in (data, *others)),
+    }
+    for name, html in pages.items():
+        path, detector = lab.folder / f"{name}.html", Detector()
+        path.write_text(hostile.page_of(html))
+        page = lab.read(path, detector.watch)
+        assert page.locator("details").count() >= 2 * len(ALL)
+        page.evaluate("document.body.className = 'dsnb'")
+        page.wait_for_timeout(200)
+        assert (page.evaluate(STRANGE), detector.found) == ([], [])
+        page.close()
+        path.write_text(hostile.page_of(html + CONTROL))
+        page = lab.read(path, detector.watch)
+        assert_it_would_be_seen(page, detector)
+        page.close()
 
 
 def test_the_first_notebook_runs_from_top_to_bottom_without_a_key(lab):

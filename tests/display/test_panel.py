@@ -22,7 +22,7 @@ from dsnb.display.round import Passage
 from dsnb.display.text import legible
 from dsnb.errors import DsnbWarning, ServerFailed
 from tests.bench.panel import TURN
-from tests.display.lab import Kernel
+from tests.display.lab import Kernel, environment
 from tests.patience import PATIENCE
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -660,7 +660,7 @@ def test_views_in_threads_keep_to_themselves(page):
 
 def test_the_module_and_the_style_are_small():
     size = len((panel._Panel._esm.default_value + panel._Panel._css.default_value).encode())
-    assert size <= 20_000
+    assert size <= 21_000
 
 
 def test_a_second_of_a_stream_costs_no_more_than_40_kilobytes(page):
@@ -701,3 +701,19 @@ def test_a_kernel_shows_the_panel_and_then_the_bundle_and_prints_nothing(kernel)
     assert set(updated["data"]) == {"text/html", "text/markdown", "text/plain"}
     assert updated["transient"] == shown["transient"]
     assert [content for content in traffic.of("stream") if content["name"] == "stderr"] == []
+
+
+def test_a_notebook_that_runs_without_a_page_keeps_the_bundle_alone():
+    client = pytest.importorskip("nbclient", reason="needs nbclient (pip install 'dsnb[dev]')")
+    v4 = pytest.importorskip("nbformat").v4
+    cells = [v4.new_code_cell(source) for source in (TURN, "turn(50)")]
+    notebook = v4.new_notebook(cells=cells)
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in environment().items():
+            patched.setenv(name, value)
+        client.NotebookClient(
+            notebook, timeout=PATIENCE * 10, kernel_name="python3", store_widget_state=False
+        ).execute()
+    shown = [output for output in notebook.cells[1].outputs if output.output_type == "display_data"]
+    assert [set(output.data) for output in shown] == [{"text/html", "text/markdown", "text/plain"}]
+    assert "widget" not in str(notebook.metadata)

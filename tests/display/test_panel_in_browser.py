@@ -1,7 +1,9 @@
 """The live panel as a reader meets it: in JupyterLab, in chromium, on real kernels."""
 
 import json
+import os
 import re
+import signal
 
 import pytest
 
@@ -441,3 +443,76 @@ def test_it_reads_from_right_to_left_and_in_a_narrow_window(steps):
     assert steps.value("$('.dsnb').scrollWidth") <= 320
     assert steps.value("getComputedStyle($('.dsnb-answer p[dir]')).textAlign") == "start"  # not left, as Lab has it
     steps.shoot("narrow-done", ".dsnb")
+
+
+# A turn that would take minutes, and then one that takes none.
+LONG = """
+from dsnb.emulator import Answer
+emulator = dsnb.Emulator(engine=lambda request: Answer("word " * 5000, "We think. " * 20), pace=1).start()
+ds = dsnb.connect(emulator.base_url, "any", quiet=True)
+"""
+STOPPED = """
+assert reply.outcome == "interrupted" and ds.last is reply and reply.reasoning.startswith("We think.")
+assert emulator.ledger()[-1].outcome == "aborted by client", emulator.ledger()[-1]
+emulator.clock.pace = 0
+assert ds.ask("hello", render=None).outcome == "stop"
+emulator.clock.pace = 1
+"""
+
+
+def test_stop_ends_a_turn_and_the_square_ends_the_cell_too(lab):
+    lab.write("stop.ipynb", CONNECT + LONG)
+    notebook = lab.open("stop.ipynb")
+    notebook.run()
+    notebook.wait()
+    streams = "$('.dsnb-live .dsnb-reasoning .dsnb-text')?.textContent.includes('We think.')"
+    for source, way in (('reply = ds.ask("hello")', "keyboard"), ('reply = await ds.aask("hello")', "mouse")):
+        notebook.append(source)
+        notebook.run("notebook:run-cell")
+        notebook.until(streams)
+        button = notebook.find(".dsnb-head button")
+        assert button.inner_text() == "Stop"
+        if way == "keyboard":
+            button.press("Enter")
+        else:
+            button.click()
+        notebook.wait()
+        notebook.execute(STOPPED)
+        notebook.until("!$('.dsnb-live')")
+        assert "interrupted" in notebook.text(".dsnb-head")
+        assert "We think." in notebook.value("$('.dsnb-reasoning').textContent")
+
+    notebook.append('ds.ask("hello")')
+    notebook.run("notebook:run-cell")
+    notebook.until(streams)
+    notebook.command("notebook:interrupt-kernel")
+    notebook.until("!window.running")
+    assert [output.get("ename") for output in notebook.outputs()[-1]] == [None, "KeyboardInterrupt"]
+    notebook.execute(STOPPED.replace("ds.last is reply", "ds.last is not reply"))
+    notebook.close()
+
+
+def test_two_panels_keep_to_themselves_and_outlive_their_kernel(lab):
+    second = 'other = LiveView(model="deepseek-v4-pro")'
+    lab.write("two.ipynb", VIEW, second + "\nimport os; _ = open('pid', 'w').write(str(os.getpid()))")
+    notebook = lab.open("two.ipynb")
+    notebook.run()
+    notebook.wait()
+    notebook.until("document.querySelectorAll('.dsnb-live[data-phase=asking]').length === 2")
+    for number in range(20):
+        notebook.execute(
+            f"for each, name in ((view, 'first'), (other, 'second')): each(Event('answer', f'{{name}} {number} '))"
+        )
+    texts = "[...document.querySelectorAll('.dsnb-live .dsnb-answer')].map((node) => node.textContent)"
+    said = [" ".join(f"{name} {number}" for number in range(20)) for name in ("first", "second")]
+    notebook.until(f"JSON.stringify({texts}.map((text) => text.trim())) === JSON.stringify({json.dumps(said)})")
+
+    os.kill(int((lab.folder / "pid").read_text()), signal.SIGKILL)
+    notebook.until("$('.dsnb-live').dataset.phase === 'done'")
+    assert [text.strip() for text in notebook.value(texts)] == said
+    for phase in notebook.page.locator(".dsnb-live .dsnb-phase").all():
+        assert phase.inner_text().startswith("cut off: the kernel is gone · ")
+    assert "40 tokens" not in notebook.text(".dsnb-figures")
+    assert "20 tokens" in notebook.text(".dsnb-figures")
+    notebook.shoot("kernel-gone", ".dsnb-live")
+    notebook.close()

@@ -1,0 +1,88 @@
+"""A turn in which every payload stands in every place that a model has, and a detector of what none of them may do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from markdown_it import MarkdownIt
+
+from dsnb.client.events import Event
+from dsnb.client.reply import Reply
+from dsnb.client.rounds import joined
+from dsnb.client.tool_call import ToolCall
+from dsnb.display.bundle import bundle
+from dsnb.display.renderers import View
+from dsnb.errors import ServerFailed
+from tests.display.payloads import ALL, BEACON
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+# what a page does that takes a payload for markup
+CONTROL = f"""<img src="{BEACON}/control.png" onerror="alert('control')">"""
+# elements that have no business in what a model said, and attributes that do something; formulas are MathJax's own
+STRANGE = """[...document.querySelectorAll(".dsnb *")].filter((node) => !node.closest("mjx-container") && (
+    /^(script|img|svg|math|iframe|object|embed|form|input|meta|base|link|video|audio|template|dialog|style)$/
+        .test(node.localName === "style" && node.parentElement.classList.contains("dsnb") ? "" : node.localName)
+    || [...node.attributes].some(({ name, value }) =>
+        name.startsWith("on") || (name === "href" && !/^(https?:|mailto:)/i.test(value)) || name === "src")
+)).map((node) => node.outerHTML.slice(0, 200))"""
+
+
+class Detector:
+    """Note what a page does beyond showing text: dialogs, and requests that leave for where they should not.
+
+    ``expected`` are the hosts that the page itself asks, without any payload.
+    """
+
+    def __init__(self, *expected: str) -> None:
+        self.found: list[str] = []
+        self._expected = {"127.0.0.1", "", *expected}
+
+    def watch(self, page: Page) -> None:
+        """Begin to look at a page."""
+        page.on("dialog", lambda dialog: (self.found.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: self._asked(request.url))
+
+    def _asked(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"data", "blob"} and (parts.hostname or "") not in self._expected:
+            self.found.append(f"request: {url[:200]}")
+
+
+def play(view: View) -> Callable[[], None]:
+    """Tell a view a turn with a round for each payload, in three chunks each; return what ends the turn."""
+    rounds = []
+    for place, payload in enumerate(ALL):
+        size = len(payload) // 3 + 1
+        chunks = [payload[at : at + size] for at in range(0, len(payload), size)]
+        call = ToolCall(0, f"call_{place}", payload, payload)
+        for kind, tool in (("reasoning", None), ("answer", None), ("tool", call)):
+            for chunk in chunks:
+                view(Event(kind, chunk, tool))
+        call.result, call.failed, call.seconds = payload, bool(place % 2), 0.5
+        view(Event("tool", tool=call))
+        view(Event("retry", payload))
+        rounds.append(Reply(payload, payload, [call], outcome="tool_calls", model=payload, served_by=payload))
+    reply = joined(rounds, [0.0] * len(rounds), 1.0)
+    return lambda: view.close(reply, ServerFailed("\n".join(ALL), status=503))
+
+
+def small() -> list[dict[str, str]]:
+    """Return a small bundle for each payload, with it for the model's name and the error's message."""
+    return [
+        bundle(Reply("x", model=payload, asked_model=payload, served_by=payload), ServerFailed(payload, status=500))
+        for payload in ALL
+    ]
+
+
+def page_of(html: str) -> str:
+    """Return a page for a frontend that knows html only, and does nothing about it."""
+    return f"<!doctype html><meta charset='utf-8'><title>x</title><body>{html}</body>"
+
+
+def naive(markdown: str) -> str:
+    """Return Markdown as a renderer has it that lets all html through."""
+    return MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(markdown)

@@ -1,0 +1,141 @@
+"""The panel for whoever cannot see it, or has no mouse, or needs other colours: in JupyterLab, in chromium."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.display.test_panel_in_browser import VIEW
+
+AXE = Path(__file__).parent / "axe"
+BUTTON = """
+from dsnb.display.stop_button import StopButton
+asked = []
+view = LiveView(
+    model="deepseek-flash", thinking=True, effort="high", stop=StopButton(lambda: asked.append("stop"))
+)
+"""
+THOUGHTS = "We compare two ways.\nThe first is a table, the second is code.\n"
+ANSWER = """## Two ways
+
+The *first* is a [table](https://example.com), the **second** is `code`:
+
+| step | why |
+|---|--:|
+| 1 | \\(p^2 = 2q^2\\) |
+
+> Both say the same.
+
+```python
+def even(n: int) -> bool:
+    return n % 2 == 0  # for all of them
+```
+
+1. one
+2. two
+
+And that is all."""
+TURN = f"""
+call = ToolCall(0, "call_0", "get_price", '{{"symbol": "DSK"}}')
+say("reasoning", {THOUGHTS!r})
+say("tool", call.arguments, call)
+call.result, call.seconds = '{{"price": 12.5}}', 0.4
+say("tool", "", call)
+say("retry", "The server is busy (503). Asked again after 0.8 s.")
+say("reasoning", {THOUGHTS!r})
+say("answer", {ANSWER!r})
+"""
+END = f"""
+from dsnb.client.rounds import joined
+usage = Usage(1480, 212, 1692, 1408, 72, 118)
+rounds = [
+    Reply("", {THOUGHTS!r}, [call], outcome="tool_calls", model="deepseek-flash", usage=usage),
+    Reply({ANSWER!r}, {THOUGHTS!r}, outcome="length", model="deepseek-flash", usage=usage, seams=(30,)),
+]
+view.close(joined(rounds, [0, 1], 2.0), ServerFailed("The server is busy.", status=503))
+"""
+# What axe finds that shuts people out, in a few words each.
+LOOK = """async selector => (await axe.run(selector, { resultTypes: ["violations"] })).violations
+    .filter(({ impact }) => ["serious", "critical"].includes(impact))
+    .map(({ id, nodes }) => `${id}: ` + nodes.map(({ html, any }) => `${html} ${any[0]?.message}`).join(" | "))"""
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """Return the source of axe-core, from the registry of npm by the hash in the lock file."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("axe-core comes by npm (Debian: sudo apt-get install npm)")
+    folder = tmp_path_factory.mktemp("axe")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(AXE / name, folder)
+    install = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        give_up(f"axe-core cannot be installed: {done.stderr[-300:]}")
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+def theme(notebook, name):
+    notebook.command("apputils:change-theme", theme=f"JupyterLab {name}")
+    notebook.page.wait_for_function("name => document.body.dataset.jpThemeName === `JupyterLab ${name}`", arg=name)
+
+
+def test_nobody_is_shut_out_and_nobody_needs_a_mouse(lab, axe):
+    lab.write("access.ipynb", VIEW.partition("\nview =")[0] + BUTTON)
+    notebook = lab.open("access.ipynb")
+    page = notebook.page
+    notebook.run()
+    notebook.wait()
+    notebook.until("$('.dsnb-live')?.dataset.phase === 'asking'")
+    notebook.execute(TURN)
+    notebook.until("$('.dsnb-live .dsnb-code') && $('.dsnb-live td mjx-container')")
+    page.evaluate(axe)
+    for name in ("Dark", "Light"):
+        theme(notebook, name)
+        assert page.evaluate(LOOK, ".dsnb-live") == []
+    notebook.shoot("access-live")
+
+    # by keyboard alone: stop, unfold and fold, the reasoning, the call, the code
+    notebook.find(".dsnb-head button").focus()
+    reached = []
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate("document.activeElement.closest('.dsnb-live') && document.activeElement.localName")
+        )
+    assert reached == ["summary", "summary", "summary", "a", "button"]
+    summary = notebook.page.locator(".dsnb-live summary").first
+    for expected in (True, False):
+        summary.press("Enter" if expected else "Space")
+        assert page.evaluate("document.querySelector('.dsnb-live details').open") is expected
+    notebook.find("details.dsnb-call summary").press("Enter")
+    assert notebook.value("$('details.dsnb-call').open") is True
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    notebook.find(".dsnb-code button").press("Enter")
+    notebook.until("$('.dsnb-code button').textContent === 'Copied'")
+    assert page.evaluate("navigator.clipboard.readText()").startswith("def even(n: int) -> bool:\n    return")
+    assert page.locator(".dsnb-announcer").text_content() == "Code copied"
+    notebook.find(".dsnb-head button").press("Space")
+    notebook.until("$('.dsnb-phase').textContent.startsWith('stopping')")
+    assert page.locator(".dsnb-announcer").text_content() == "deepseek-flash: stopping"
+    notebook.execute("assert asked == ['stop'], asked")
+
+    # colours that the system forces, and no motion
+    page.emulate_media(forced_colors="active", reduced_motion="reduce")
+    assert notebook.value("getComputedStyle($('.dsnb-phase'), '::before').animationName") == "none"
+    marks = "getComputedStyle($('.dsnb-phase'), '::before').backgroundColor"
+    assert notebook.value(marks) != notebook.value("getComputedStyle(document.body).backgroundColor")
+    notebook.shoot("access-contrast")
+    page.emulate_media(forced_colors="none", reduced_motion="no-preference")
+
+    notebook.execute(END)
+    notebook.until("!$('.dsnb-live') && $('.dsnb .dsnb-answer td mjx-container')")
+    for name in ("Dark", "Light"):
+        theme(notebook, name)
+        assert page.evaluate(LOOK, ".dsnb") == []
+    notebook.shoot("access-done")
+    notebook.close()
