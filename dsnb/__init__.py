@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from dsnb.display import render
     from dsnb.emulator import Emulator
     from dsnb.errors import DsnbError
-    from dsnb.experiments.explanation import explain
-    from dsnb.experiments.fitting import fit
-    from dsnb.experiments.planning import plan
+    from dsnb.experiments.planning.explanation import explain
+    from dsnb.experiments.planning.fitting import fit
+    from dsnb.experiments.planning.plan import plan
     from dsnb.experiments.sweeping.outcomes import Sweep
     from dsnb.experiments.sweeping.sweep import sweep
     from dsnb.session import Session
@@ -74,9 +74,9 @@ _HOMES = {
     "Timeouts": "dsnb.client.timeouts",
     "UsageLog": "dsnb.usage",
     "connect": "dsnb.connection",
-    "explain": "dsnb.experiments.explanation",
-    "fit": "dsnb.experiments.fitting",
-    "plan": "dsnb.experiments.planning",
+    "explain": "dsnb.experiments.planning.explanation",
+    "fit": "dsnb.experiments.planning.fitting",
+    "plan": "dsnb.experiments.planning.plan",
     "render": "dsnb.display",
     "sweep": "dsnb.experiments.sweeping.sweep",
     "tool": "dsnb.tools",
@@ -96,7 +96,7 @@ def __getattr__(name: str) -> object:
         globals()[name] = value
         return value
     if name == "prices":  # a frame of its own for whoever asks, to do with as they like
-        return import_module("dsnb.experiments.prices").frame()
+        return import_module("dsnb.experiments.economics.prices").frame()
     if name in _MODULES:
         return import_module(_MODULES[name])
     raise AttributeError(f"module 'dsnb' has no attribute {name!r}")

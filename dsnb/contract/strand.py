@@ -84,9 +84,8 @@ class Strand:
         """Return the prompt of the request that the first ``count`` messages make."""
         return self._prompt(count)[0]
 
-    def left(self, count: int) -> Left:
-        """Return what that request left in the cache if the message after it is its reply, as it was generated."""
-        said = self.messages[count] if count < len(self.messages) else {}
+    def left(self, count: int, said: _Message) -> Left:
+        """Return what that request left in the cache if a message is its reply, as it was generated."""
         thought = said.get("reasoning_content")
         # Whoever thought said so first: without the reasoning nothing that was generated is known.
         if said.get("role") != "assistant" or (self._meant.thinking and not isinstance(thought, str)):

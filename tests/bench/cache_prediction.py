@@ -11,9 +11,9 @@ from pathlib import Path
 
 import dsnb
 from dsnb.contract import tokens
-from dsnb.experiments import planning
-from dsnb.experiments.explanation import CacheDiff
-from dsnb.experiments.memory import Memory
+from dsnb.experiments.planning import plan as planning
+from dsnb.experiments.planning.explanation import CacheDiff
+from dsnb.experiments.planning.memory import Memory
 from tests.contract.traffic import Call, dialogues
 from tests.experiments.test_planning import reply_of
 from tests.recordings import WIRE

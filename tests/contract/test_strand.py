@@ -104,9 +104,9 @@ def test_the_next_message_tells_the_reply(model):
     strand = Strand({}, model)
     strand.grow(messages)
     reply = completion_ids(model, content="So. " * 90, reasoning=thought.get("reasoning_content"))
-    left = strand.left(1)
+    left = strand.left(1, strand.messages[1])
     assert (left.whole.length, list(left.whole.units)) == prefixes({"messages": messages[:1]}, model, reply)
-    assert strand.left(3).whole is None
+    assert strand.left(3, {}).whole is None
     said = {"content": "So. " * 90, "reasoning": thought.get("reasoning_content"), "calls": ()}
     assert strand.answered(1, **said) == left
     assert strand.answered(1, **said | {"content": "So."}) != left
@@ -115,7 +115,7 @@ def test_the_next_message_tells_the_reply(model):
 def test_a_reply_without_its_reasoning_is_not_known():
     strand = Strand({}, MODELS[-1])
     strand.grow([{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}])
-    assert strand.left(1).whole is None
+    assert strand.left(1, strand.messages[1]).whole is None
 
 
 def test_what_is_new_is_all_that_is_rendered_and_encoded(monkeypatch):

@@ -14,7 +14,7 @@ from dsnb.contract import tokens
 from dsnb.contract.prompt import segments
 from dsnb.contract.tokens import part, prompt_ids
 from dsnb.errors import RequestError
-from dsnb.experiments.causes import CAUSES
+from dsnb.experiments.planning.causes import CAUSES
 from tests.display import inspection
 from tests.display.inspection import Page
 

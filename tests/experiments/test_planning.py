@@ -14,8 +14,8 @@ from dsnb.client.usage import Usage
 from dsnb.contract.cache import expected_hit
 from dsnb.contract.tokens import completion_ids, count, prompt_ids, prompt_tokens
 from dsnb.errors import RequestError, UnknownModel
-from dsnb.experiments import planning
-from dsnb.experiments.memory import Memory
+from dsnb.experiments.planning import plan as planning
+from dsnb.experiments.planning.memory import Memory
 from tests.contract.traffic import dialogues
 from tests.effort import effort
 from tests.recordings import requires_recordings
@@ -245,6 +245,18 @@ def test_memory_is_bounded(monkeypatch):
     assert sum(strand.size for _, strand in memory._strands) <= 3_000 + memory._strands[-1][1].size
 
 
+def test_what_another_plan_has_shown_is_nobodys_reply():
+    words = [{"role": "user", "content": "One " * 200}]
+    said = {"role": "assistant", "content": "Two " * 200}
+    given = {"at": "2026-07-27", "model": "deepseek-v4-flash", "thinking": False}
+    following = [*words, said, {"role": "user", "content": "and?"}]
+    other = [*words, {"role": "assistant", "content": "Two " * 150}, {"role": "user", "content": "and?"}]
+    dsnb.plan(other, **given)  # a conversation of somebody else's that begins alike
+    alone = dsnb.plan([*words, {"role": "user", "content": "Two " * 200}], after=[words], **given)
+    assert alone.unit.end == "prompt"
+    assert dsnb.plan(following, after=[words], **given).cache_hit_tokens == 384
+
+
 PARTS = st.sampled_from(["One " * 70, "Two " * 130, "Three " * 200, "", "four"])
 TALK = st.lists(PARTS, min_size=1, max_size=6).map(
     lambda texts: [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)]
@@ -266,7 +278,9 @@ def test_no_earlier_request_is_left_out_that_counts(planned, others, when):
     for messages in after:
         count = len(messages)
         longer = [other for other in [planned, *after] if len(other) > count and other[:count] == messages]
-        told = [other[count] for other in sorted(longer, key=len, reverse=True)]
+        told = [
+            other[count] for other in sorted(longer, key=lambda other: (other is planned, len(other)), reverse=True)
+        ]
         reply = completion_ids(model, content=told[0]["content"]) if told and told[0]["role"] == "assistant" else ()
         earlier.append((prompt_ids({"messages": messages, **off}, model), reply))
     at_most = expected_hit(earlier, prompt_ids({"messages": planned, **off}, model), model.generation.cache)

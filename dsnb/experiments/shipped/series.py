@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from dsnb.emulator import running
 from dsnb.emulator.engines.live import is_live
-from dsnb.experiments.planning import plan
+from dsnb.experiments.planning.plan import plan
 
 if TYPE_CHECKING:
     from dsnb.client.reply import Reply

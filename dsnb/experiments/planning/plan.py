@@ -16,9 +16,9 @@ from dsnb.contract.strand import Strand
 from dsnb.contract.tokens import spread
 from dsnb.conversation import Conversation
 from dsnb.errors import RequestError
-from dsnb.experiments import remarks
-from dsnb.experiments.asked import Asked, Frame, Reading
-from dsnb.experiments.memory import MEMORY, Places
+from dsnb.experiments.planning import remarks
+from dsnb.experiments.planning.asked import Asked, Frame, Reading
+from dsnb.experiments.planning.memory import MEMORY, Places
 
 if TYPE_CHECKING:
     from dsnb.display.findings import Findings
@@ -140,7 +140,7 @@ class Plan:
         return f"<Plan {' · '.join(parts)}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from dsnb.experiments.plan_card import bundle
+        from dsnb.experiments.planning.plan_card import bundle
 
         return bundle(self)
 
@@ -207,7 +207,7 @@ def planned_after(planned: Asked, earlier: Sequence[Asked], contract: Contract, 
     others = {key: _unshared(other, frame) for key, other in frames.items()}
     counted = [each for each in earlier if not others[id(each.frame)]]
     with MEMORY.lock:
-        places = Places(MEMORY)
+        places = Places(MEMORY, planned)
         places.of(max([planned, *counted], key=lambda each: len(each.messages)))  # the others lie along it
         own = places.of(planned)
         prompt = own.prompt(len(planned.messages))
@@ -252,7 +252,7 @@ def _best(
         if count < reached:  # it parts from this prompt, or ends, before the end of the one that was found
             break
         strand = places.of(asked)
-        left = _left(strand, asked)
+        left = _left(strand, asked, places)
         hit, end = left.hit(prompt, rule)
         if hit > best:
             best, unit = hit, Unit(hit, place, end, len(earlier))
@@ -261,11 +261,11 @@ def _best(
     return best, unit, told
 
 
-def _left(strand: Strand, asked: Asked) -> Left:
+def _left(strand: Strand, asked: Asked, places: Places) -> Left:
     """Return what an earlier request left, with its reply or with what the history tells of it."""
     count, reply = len(asked.messages), asked.reply
     if reply is None:
-        return strand.left(count)
+        return strand.left(count, places.after(asked))
     usage = reply.usage
     return strand.answered(
         count,

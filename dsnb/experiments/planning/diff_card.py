@@ -9,13 +9,13 @@ from dsnb.display import parts, text
 from dsnb.display.parts import Part
 from dsnb.display.styles import style
 from dsnb.errors import ConfigurationError
-from dsnb.experiments.plan_card import dollars, meter, said, yuan
+from dsnb.experiments.planning.plan_card import dollars, meter, said, yuan
+from dsnb.experiments.planning.wording import Change
 from dsnb.experiments.table import table
-from dsnb.experiments.wording import Change
 
 if TYPE_CHECKING:
     from dsnb.contract import Cost
-    from dsnb.experiments.explanation import CacheDiff
+    from dsnb.experiments.planning.explanation import CacheDiff
 
 
 def bundle(diff: CacheDiff) -> dict[str, str]:

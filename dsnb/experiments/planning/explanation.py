@@ -11,11 +11,11 @@ from typing import Any
 from dsnb.contract import Contract, Cost, cost
 from dsnb.contract.prompt import segments
 from dsnb.contract.tokens import Parting, part, prompt_tokens
-from dsnb.experiments import mending
-from dsnb.experiments.asked import Asked
-from dsnb.experiments.causes import CAUSES, cause
-from dsnb.experiments.planning import Instant, planned_after, reading_for
-from dsnb.experiments.wording import Change
+from dsnb.experiments.planning import mending
+from dsnb.experiments.planning.asked import Asked
+from dsnb.experiments.planning.causes import CAUSES, cause
+from dsnb.experiments.planning.plan import Instant, planned_after, reading_for
+from dsnb.experiments.planning.wording import Change
 
 THOUSAND = 1000
 
@@ -33,8 +33,8 @@ class Suggestion:
 class CacheDiff:
     """Tell why one request does not hit what an earlier one left in the cache. Made by `dsnb.explain`.
 
-    ``cause`` is a word such as ``"timestamp"`` (all are in `dsnb.experiments.causes.CAUSES`), ``why`` says it in words
-    and ``advice`` what to do. ``where`` is the place in the later request (``"messages[0].content"``,
+    ``cause`` is a word such as ``"timestamp"`` (all are in `dsnb.experiments.planning.causes.CAUSES`), ``why`` says it
+    in words and ``advice`` what to do. ``where`` is the place in the later request (``"messages[0].content"``,
     ``"tools['look']"``, ``"effort"``), ``where_before`` the one in the earlier, ``token`` the first differing token of
     the prompt, and ``character`` the first differing character within the text at that place (all from 0; None where
     the prompts are the same). ``prompt_tokens`` and ``before_tokens`` are the lengths of both, ``cache_hit_tokens``
@@ -110,7 +110,7 @@ class CacheDiff:
         return f"<CacheDiff {self.why}{place} · {self.lost_tokens:,} tokens lost a call>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from dsnb.experiments.diff_card import bundle
+        from dsnb.experiments.planning.diff_card import bundle
 
         return bundle(self)
 

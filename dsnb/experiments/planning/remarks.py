@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from dsnb.client.lint import judge
 from dsnb.contract import Finding
 from dsnb.errors import ConfigurationError
-from dsnb.experiments.asked import Asked, Frame
+from dsnb.experiments.planning.asked import Asked, Frame
 
 if TYPE_CHECKING:
-    from dsnb.experiments.planning import Plan, Unit
+    from dsnb.experiments.planning.plan import Plan, Unit
 
 _ORDER: Final = "LMH"
 # The shortest repeated prompt that was seen to hit under V4's rule; one of 132 tokens hit nothing (live 2026-07-27).

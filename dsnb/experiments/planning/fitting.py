@@ -12,8 +12,8 @@ from dsnb.contract import CacheRule
 from dsnb.contract.cache import Left, Prefixes, units
 from dsnb.contract.tokens import completion_ids, prompt_ids
 from dsnb.errors import DsnbError
-from dsnb.experiments.asked import Asked
-from dsnb.experiments.planning import Instant, reading_for
+from dsnb.experiments.planning.asked import Asked
+from dsnb.experiments.planning.plan import Instant, reading_for
 from dsnb.usage import UsageLog
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Fit:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         from dsnb.display import parts
         from dsnb.display.styles import style
-        from dsnb.experiments.plan_card import said
+        from dsnb.experiments.planning.plan_card import said
         from dsnb.experiments.table import table
 
         rows = [

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from dsnb.contract.tokens import Parting
-from dsnb.experiments import wording
-from dsnb.experiments.asked import Asked
+from dsnb.experiments.planning import wording
+from dsnb.experiments.planning.asked import Asked
 
 # Each cause, what it is called, and what to do about it.
 CAUSES: Final[Mapping[str, tuple[str, str]]] = {

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from dsnb.client.request import messages_of
 from dsnb.contract.strand import Strand
-from dsnb.experiments.asked import Asked, Frame
+from dsnb.experiments.planning.asked import Asked, Frame
 
 _Key = tuple[object, ...]
 
@@ -59,6 +59,7 @@ class Places:
     """
 
     memory: Memory
+    planned: Asked
     _known: list[tuple[Frame, Sequence[Mapping[str, Any]], Strand]] = field(default_factory=list)
 
     def of(self, asked: Asked) -> Strand:
@@ -71,6 +72,18 @@ class Places:
         strand = self.memory.strand(asked.frame, messages)
         self._known.append((asked.frame, messages, strand))
         return strand
+
+    def after(self, asked: Asked) -> Mapping[str, Any]:
+        """Return the message that follows a request's own: in the planned one, else in the longest that begins so.
+
+        Empty where there is none. What other plans have shown is not looked at: that may be another conversation.
+        """
+        messages, count = asked.messages, len(asked.messages)
+        lists = [(self.planned.frame, self.planned.messages), *((frame, longer) for frame, longer, _ in self._known)]
+        for frame, longer in lists:
+            if frame is asked.frame and len(longer) > count and longer[:count] == messages:
+                return longer[count]
+        return {}
 
 
 MEMORY: Final = Memory(capacity=8_000_000)  # 32 MB of tokens: eight full contexts of a million

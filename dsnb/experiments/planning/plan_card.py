@@ -15,7 +15,7 @@ from dsnb.errors import ConfigurationError
 from dsnb.experiments.table import table
 
 if TYPE_CHECKING:
-    from dsnb.experiments.planning import Plan
+    from dsnb.experiments.planning.plan import Plan
 
 _ROWS: Final = 24  # messages in the table; the longest of them, if there are more
 _CELLS: Final = 24  # of the bar in plain text

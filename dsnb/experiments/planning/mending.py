@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from dsnb.experiments.asked import Asked, Frame
-from dsnb.experiments.wording import common
+from dsnb.experiments.planning.asked import Asked, Frame
+from dsnb.experiments.planning.wording import common
 
 _PLACE: Final = re.compile(r"messages\[(\d+)\]\.content")
 _SENTENCE_END: Final = re.compile(r"[.!?。！？](?=\s|$)")
