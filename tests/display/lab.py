@@ -300,9 +300,15 @@ class Notebook:
                 content.activeCellIndex = content.widgets.length - 1;
                 await window.jupyterapp.commands.execute("notebook:insert-cell-below");
                 content.activeCell.model.sharedModel.setSource(source);
+                await content.scrollToItem(content.activeCellIndex);
             }""",
             source,
         )
+
+    def scroll(self, place: int) -> None:
+        """Bring a cell into sight: what is far out of it may not be drawn."""
+        scroll = "async place => { await window.jupyterapp.shell.currentWidget.content.scrollToItem(place); }"
+        self.page.evaluate(scroll, place)
 
     def outputs(self) -> list[list[dict[str, Any]]]:
         """Return the outputs of each code cell, as the page has them."""

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 
 import nbformat
 import pytest
@@ -11,6 +12,7 @@ from tests.display import hostile
 from tests.display.hostile import CONTROL, STRANGE, Detector
 from tests.display.lab import PROJECT, SHOTS
 from tests.display.payloads import ALL
+from tests.patience import PATIENCE
 
 STATIC = {"text/html", "text/markdown", "text/plain"}
 ANSWER = """Both \\(p\\) and \\(q\\) are **even**, so:
@@ -37,6 +39,7 @@ view = LiveView(model="deepseek-flash", effort="high")
 end = play(view)
 """
 CONVERTED = "cdnjs.cloudflare.com"  # where the pages of nbconvert find MathJax
+TRUSTED = "[...window.jupyterapp.shell.currentWidget.content.model.cells].map((cell) => cell.trusted)"
 SEEN = ("are even, so:", "the fraction was not in lowest terms;", "no such fraction exists.", "for all of them")
 
 
@@ -60,13 +63,13 @@ def saved(lab):
 
     The hostile turn is looked at while it is live, and again when it has ended.
     """
-    lab.write("saved.ipynb", HOSTILE, TURN)
+    lab.write("saved.ipynb", TURN, HOSTILE)
     notebook, detector = lab.open("saved.ipynb"), Detector()
     detector.watch(notebook.page)
     notebook.run()
     notebook.wait()
-    notebook.until("$('.dsnb:not(.dsnb-live) .dsnb-answer strong')")
-    assert notebook.value("$('.dsnb-live').querySelectorAll('.dsnb-round').length") == len(ALL)
+    notebook.scroll(1)
+    notebook.until(f"$('.dsnb-live')?.querySelectorAll('.dsnb-round').length === {len(ALL)}")
     assert notebook.value("$('.dsnb-live').querySelectorAll('.dsnb-note').length") == len(ALL)
     assert notebook.value(STRANGE) == []  # in whatever panels the page has
     assert notebook.value("$('.dsnb-live').textContent.includes('<img src=x onerror=alert(1)>')")
@@ -83,12 +86,12 @@ def saved(lab):
     notebook.wait()
     assert_it_would_be_seen(notebook.page, detector)
     notebook.close()
-    return kernel, {kind: "".join(lines) for kind, lines in cells[0]["outputs"][0]["data"].items()}
+    return kernel, {kind: "".join(lines) for kind, lines in cells[1]["outputs"][0]["data"].items()}
 
 
 def assert_nothing_happened(page, detector):
     """Assert that a page shows the hostile turn, and that no payload has done anything."""
-    assert page.locator(".dsnb-answer").count() > len(ALL)
+    page.wait_for_function(f"() => document.querySelectorAll('.dsnb-answer').length > {len(ALL)}")
     page.wait_for_timeout(200)  # for what would still load
     assert page.evaluate(STRANGE) == []
     assert detector.found == []
@@ -96,9 +99,10 @@ def assert_nothing_happened(page, detector):
 
 def assert_it_would_be_seen(page, detector):
     """Assert that the detector has seen the control, which is raw html."""
-    page.wait_for_function("() => document.querySelector('[onerror]')?.complete")
-    page.wait_for_timeout(200)
-    assert {entry.partition(":")[0] for entry in detector.found} == {"dialog", "request"}
+    until = time.monotonic() + PATIENCE
+    while (kinds := {entry.partition(":")[0] for entry in detector.found}) < {"dialog", "request"}:
+        assert time.monotonic() < until, f"only {kinds} was seen"
+        page.wait_for_timeout(50)
 
 
 def test_a_saved_reply_is_whole_with_a_new_kernel(lab, saved):
@@ -106,23 +110,25 @@ def test_a_saved_reply_is_whole_with_a_new_kernel(lab, saved):
     detector.watch(notebook.page)
     assert notebook.kernel != saved[0]
     assert notebook.value("$('.jp-InputPrompt').textContent") == "[2]:"  # run before it was saved, and not since
-    assert notebook.value("window.jupyterapp.shell.currentWidget.content.model.cells.get(0).trusted") is True
+    assert notebook.value(TRUSTED) == [True, True]
     assert_shows_the_reply(notebook.page)
+    notebook.shoot("saved", ".dsnb >> nth=0")
+    notebook.scroll(1)
     assert_nothing_happened(notebook.page, detector)
-    notebook.shoot("saved")
     notebook.close()
 
 
 def test_a_saved_reply_is_whole_where_it_is_not_trusted(lab, saved):
     content = nbformat.read(lab.folder / "saved.ipynb", 4)
-    content.cells[1].source += "\n# a cell that nobody here has run"
+    content.cells[0].source += "\n# a cell that nobody here has run"
     nbformat.write(content, lab.folder / "from-elsewhere.ipynb")
     notebook, detector = lab.open("from-elsewhere.ipynb"), Detector()
     detector.watch(notebook.page)
-    assert notebook.value("window.jupyterapp.shell.currentWidget.content.model.cells.get(0).trusted") is False
+    assert notebook.value(TRUSTED) == [False, False]
     assert_shows_the_reply(notebook.page)
+    notebook.shoot("not-trusted", ".dsnb >> nth=0")
+    notebook.scroll(1)
     assert_nothing_happened(notebook.page, detector)
-    notebook.shoot("not-trusted")
     notebook.close()
 
 
@@ -135,7 +141,7 @@ def test_a_saved_reply_is_whole_as_a_web_page_without_a_network(lab, saved):
     assert any("://" in url for url in blocked), "nbconvert has asked for nothing, so nothing was blocked"
     assert "widget-view" not in page.content()
     assert_nothing_happened(page, detector)
-    page.locator(".jp-OutputArea").last.screenshot(path=SHOTS / "web-page.png")
+    page.locator(".jp-OutputArea").first.screenshot(path=SHOTS / "web-page.png")
     page.close()
 
 

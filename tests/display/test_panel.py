@@ -436,6 +436,18 @@ def test_what_moves_in_the_second_round_moves_within_it():
     assert [second[name].decode("utf-16-le") for name in ("reasoning", "answer")] == ["hmm", "4"]
 
 
+def test_half_a_text_is_not_read_as_markdown():
+    batches = []
+    for prose in (True, False):
+        progress = Progress(prose=prose)
+        progress.take(Event("answer", "    return **kwargs\n\n# and so on: half of a program, or of a sentence"))
+        progress.end({})
+        batches.append(progress.batch()["rounds"][0][1])
+        assert ("blocks" in progress.state()["rounds"][0][1]) is prose
+    assert ["blocks" in news for news in batches] == [True, False]
+    assert batches[0]["answer"] == batches[1]["answer"]
+
+
 def test_offsets_count_as_a_page_counts():
     passage = Passage()
     passage.add("naïve 🙂")

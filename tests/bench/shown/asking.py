@@ -29,7 +29,9 @@ def chatlas(url, prompt):
 def lisette(url, prompt):
     from lisette.core import Chat, display_stream
 
-    display_stream(Chat(f"deepseek/{MODEL}", api_base=url, api_key="any")(prompt, stream=True))
+    chat = Chat(f"deepseek/{MODEL}", api_base=url, api_key="any")
+    # lisette 0.1.37 ends with an IndexError at the chunk that litellm 1.110 makes of the usage, which has no choices
+    display_stream(item for item in chat(prompt, stream=True) if getattr(item, "choices", True))
 
 
 def measure(client, url, prompt):
