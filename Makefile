@@ -18,7 +18,7 @@ lab: $(READY)
 # skipped without chromium (Debian: sudo apt-get install chromium)
 test: check
 	DSNB_OFFLINE=1 $(BIN)/python -m pytest -n 3 --dist loadfile
-	DSNB_OFFLINE=1 DSNB_RENDER=final $(BIN)/python -m pytest -q -p no:warnings --nbval --nbval-current-env notebooks
+	DSNB_OFFLINE=1 DSNB_RENDER=final $(BIN)/python -m pytest -q -p no:warnings -n 3 --dist loadfile --nbval --nbval-current-env notebooks
 
 # asks the real API: needs DEEPSEEK_API_KEY and costs money, BUDGET for each notebook at most
 BUDGET ?= 0.10 USD

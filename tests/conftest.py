@@ -1,8 +1,14 @@
 """What every test may rely on: no key, no network beyond this machine, no folder of somebody's with a .env in it."""
 
+import os
 import socket
 
+import hypothesis
 import pytest
+
+# a busy machine is no reason to fail; DSNB_EXAMPLES=1000 looks for rarer things, for as long as that takes
+hypothesis.settings.register_profile("kit", max_examples=int(os.environ.get("DSNB_EXAMPLES", "50")), deadline=None)
+hypothesis.settings.load_profile("kit")
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost", "0.0.0.0"}  # noqa: S104 — names to compare with, nothing binds to them
 

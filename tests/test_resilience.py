@@ -3,6 +3,7 @@
 import asyncio
 import random
 import threading
+from itertools import count
 
 import pytest
 
@@ -471,6 +472,14 @@ def test_a_gate_that_stays_shut_ends_at_the_deadline(connect):
         assert repr(ds.gate()) == "<Gate shut · 0 under way · 0 waiting · limit 1000>"
 
 
+def watch(emulator, refused):
+    """Tell when the emulator has answered 429."""
+    looks = count()
+    while next(looks) < 1000 * PATIENCE and not any(row.status == 429 for row in emulator.ledger()):
+        refused.wait(0.001)
+    refused.set()
+
+
 def test_a_limit_of_requests_at_once_is_learned():
     retry = dsnb.Retry(attempts=50, first=0.001, longest=0.01)
 
@@ -479,8 +488,16 @@ def test_a_limit_of_requests_at_once_is_learned():
             replies = await asyncio.gather(*(ds.aask(f"hello {number}", render=None) for number in range(30)))
             return replies, ds.gate().limit
 
-    with dsnb.Emulator(concurrency=10, faults={"think@20": 1.0}, pace=0.01) as emulator:
+    def hello(_request):
+        refused.wait(PATIENCE)  # nobody is answered before somebody was too many
+        return "hello"
+
+    refused = threading.Event()
+    with dsnb.Emulator(concurrency=10, engine=hello) as emulator:
+        watching = threading.Thread(target=lambda: watch(emulator, refused))
+        watching.start()
         replies, limit = asyncio.run(everybody(emulator.base_url))
+        watching.join()
     assert [reply.outcome for reply in replies] == ["stop"] * 30
     assert limit < 30
 

@@ -189,19 +189,19 @@ def agree(raw):
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_any_bytes_are_read_or_refused(raw):
     agree(raw)
 
 
 @given(JSON, st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_any_json_is_read_or_refused(value, ascii_only):
     agree(json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass"))
 
 
 @given(st.data(), st.sampled_from([None, 1]), st.booleans())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_damaged_request_is_read_or_refused(data, indent, ascii_only):
     raw = bytearray(json.dumps(BODY, indent=indent, ensure_ascii=ascii_only).encode())
     begun = data.draw(st.integers(0, len(raw)))

@@ -1,4 +1,7 @@
-"""Sweeps over other processes: sessions made anew there, accounts kept here, keys that stay at home."""
+"""Sweeps over other processes: sessions made anew there, accounts kept here, keys that stay at home.
+
+Kills of a coordinator with a cluster are in `python -m tests.bench sweep`: they take a minute.
+"""
 
 import multiprocessing
 import os
@@ -14,7 +17,7 @@ from dsnb.client.budget import Budget
 from dsnb.experiments.sweeping import worker
 from tests.experiments import functions
 from tests.experiments.clusters import local_cluster
-from tests.experiments.killing import AS_OF, killed
+from tests.experiments.killing import AS_OF
 from tests.once import ONCE
 
 SECRET = "sk-0123456789abcdef0123456789abcdef"  # noqa: S105 — nobody's
@@ -186,20 +189,3 @@ def test_dask_does_not_run_again_what_a_dead_worker_had_begun(cluster, ds, emula
     assert found.left == 0
     assert found.done + found.in_doubt == 12
     assert found.in_doubt <= 2  # the other one that this worker may have had
-
-
-def test_killed_on_dask_it_ends_whole_and_nothing_is_paid_for_twice(cluster, tmp_path):
-    with dsnb.Emulator(pace=0.01) as emulator:
-        after = killed(
-            emulator.base_url,
-            tmp_path / "kept.sqlite",
-            cells=40,
-            kills=1,
-            requests=emulator.requests,
-            cluster=cluster.scheduler_address,
-        )
-        assert after.twice == []
-        assert len(after.sweep.frame()) == 40
-        assert after.sweep.left == 0
-        assert after.sweep.in_doubt <= after.most
-        assert sum(row.billed for row in emulator.ledger()) == len(after.asked) <= 40
