@@ -120,5 +120,5 @@ class Report:
         agreed = [f"{self.agreement:.0%} as expected"] if frame["expected"].notna().any() else []
         about = [f"{len(frame):,} calls", *agreed]
         shown = [parts.head(self.experiment.title, about), parts.note(self.experiment.question)]
-        shown += [parts.note(sentence) for sentence in self.finding.splitlines()]
+        shown += [parts.prose(sentence) for sentence in self.finding.splitlines()]
         return parts.bundle(shown, style())
