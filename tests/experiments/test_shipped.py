@@ -21,7 +21,7 @@ SMALL = {
     "tool-list": {"change": ["the same", "another order"]},
     "isolation": {"length": [600]},
     "time-to-live": {"minutes": [1, 1400, 1500]},
-    "latency": {"length": [200], "share": [0.0, 0.9]},
+    "latency": {"length": [80], "share": [0.0, 0.9]},
 }
 SCRIPTED = [name for name in SMALL if name != "latency"]
 
@@ -94,8 +94,8 @@ def test_a_real_model_says_its_first_token_sooner_where_the_prompt_is_cached(mon
     monkeypatch.setenv("DSNB_OFFLINE", "1")
     report = experiments.run("latency", grid=SMALL["latency"], progress=False)
     whole = report.frame().query("label == 'whole'").set_index("share")
-    assert whole["hit"][0.9] > 0.8 * whole["prompt_tokens"][0.9]
-    assert whole["hit"][0.0] < 0.2 * whole["prompt_tokens"][0.0]
+    assert whole["hit"][0.9] > 0.7 * whole["prompt_tokens"][0.9]
+    assert whole["hit"][0.0] < 0.3 * whole["prompt_tokens"][0.0]
     assert "the first token came after" in report.finding
     assert report.frame()["expected"].isna().all(), "no contract describes a local model's cache"
     assert "as expected" not in report._repr_mimebundle_()["text/plain"]
