@@ -509,6 +509,7 @@ def test_two_panels_keep_to_themselves_and_outlive_their_kernel(lab):
 
     os.kill(int((lab.folder / "pid").read_text()), signal.SIGKILL)
     notebook.until("$('.dsnb-live').dataset.phase === 'done'")
+    notebook.page.locator(".jp-Dialog button").last.click()  # JupyterLab says so, too
     assert [text.strip() for text in notebook.value(texts)] == said
     for phase in notebook.page.locator(".dsnb-live .dsnb-phase").all():
         assert phase.inner_text().startswith("cut off: the kernel is gone · ")
