@@ -27,7 +27,8 @@ _TOKEN: Final = re.compile(
     r"\\(?:(?P<command>[A-Za-z]+)|(?P<symbol>.))|(?P<brace>[{}])|(?P<bare>[$`]|@@|\\$)", re.DOTALL
 )
 _SYMBOLS: Final = frozenset(",:;!> \\{}|_#$%&'\"^~=.-/")
-_COMMENT: Final = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*")
+_EMPTY_COMMENT: Final = re.compile(r"(?<!\\)((?:\\\\)*)%[ \t]*\n")
+_COMMENT: Final = re.compile(r"(?<!\\)(?:\\\\)*%")  # what it hides may be words: a percent sign that was meant as one
 _LABEL: Final = re.compile(r"\\label\s*\{[^{}]*\}")  # would become an id
 _ENVIRONMENT: Final = re.compile(r"\\(begin|end)(?:\s*\{([A-Za-z]+\*?)\})?")
 # lengths that would move or stretch a formula beyond its place
@@ -78,7 +79,10 @@ def fit(tex: str) -> str | None:
     """Return the TeX of a formula as one line, None where it is not fit to typeset."""
     if len(tex) > _LONGEST:
         return None
-    tex = " ".join(_LABEL.sub("", _COMMENT.sub(r"\1", tex)).split())
+    tex = _EMPTY_COMMENT.sub(r"\1", tex)
+    if _COMMENT.search(tex):
+        return None
+    tex = " ".join(_LABEL.sub("", tex).split())
     commands, _ = _harmless()
     depth = 0
     for token in _TOKEN.finditer(tex):
