@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from jupyter_client.manager import start_new_kernel
 
+from dsnb import Emulator, connect
 from dsnb.client.events import Event
 from dsnb.client.reply import Reply, Timing
 from dsnb.client.tool_call import ToolCall
@@ -330,3 +331,13 @@ def test_outside_of_ipython_nothing_is_remembered():
     view("final").close(reply, None)
     assert not already_shown(reply)
     assert json.dumps(list(formatters._shown)) == "[]"
+
+
+def test_only_whole_answers_are_read_as_markdown_while_they_come(monkeypatch):
+    prose = []
+    monkeypatch.setitem(renderers._MAKERS, "final", lambda **asked: prose.append(asked["prose"]) or FinalView())
+    with Emulator() as emulator, connect(emulator.base_url, "any", quiet=True) as ds:
+        ds.ask("hello", render="final")
+        ds.ask("hello", start="```python\n", render="final")
+        ds.complete("def area(r):\n", render="final")
+    assert prose == [True, False, False]
