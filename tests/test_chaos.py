@@ -10,7 +10,7 @@ from tests.bench import chaos, interruptions
 from tests.once import QUICK
 from tests.patience import PATIENCE
 
-TURNS = 150
+TURNS = 120
 
 
 def asked(way, emulator, **options):

@@ -42,19 +42,19 @@ def test_no_payload_becomes_markup(wrapper):
         assert_markdown_harmless(md.markdown(text))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(HOSTILE, st.booleans())
 def test_whatever_is_written_only_allowed_html_comes_out(text, breaks):
     assert_harmless(md.html(text, breaks=breaks))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(HOSTILE, st.booleans())
 def test_whatever_is_written_the_markdown_holds_no_markup_of_the_model(text, breaks):
     assert_markdown_harmless(md.markdown(text, breaks=breaks))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @example(["$$", "%", "$$"])
 @given(st.lists(st.sampled_from([piece for piece in MARKUP if "word" not in piece]), max_size=30))
 def test_no_word_is_lost(pieces):
@@ -70,7 +70,7 @@ def test_no_word_is_lost(pieces):
             assert f"word{number}z" in twin or f"word{number}z" in md.html(twin)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(HOSTILE)
 def test_the_markdown_says_what_the_html_says(text):
     def words(page):
