@@ -18,7 +18,7 @@ from dsnb.client.records import Attempt, Turn
 from dsnb.client.reply import Reply
 from dsnb.contract import at
 from dsnb.errors import ConfigurationError, DsnbError
-from dsnb.usage import rows, totals
+from dsnb.usage import parquet, rows, totals
 from dsnb.usage.card import card
 from dsnb.usage.ledger import Ledger, warn
 from dsnb.usage.location import notebook
@@ -201,14 +201,7 @@ class UsageLog:
 
     def to_parquet(self, path: str | os.PathLike[str], rows: Literal["turns", "attempts"] = "turns") -> None:
         """Write a frame to a Parquet file; raise ConfigurationError where no package for it is installed."""
-        frame = self.frame(rows)
-        try:
-            frame.to_parquet(path)
-        except ImportError:
-            raise ConfigurationError(
-                'Parquet files need the package pyarrow: pip install "dsnb[parquet]" adds it. '
-                "Without it, frame().to_csv(path) does."
-            ) from None
+        parquet.write(self.frame(rows), path)
 
     def close(self) -> None:
         """Close the file, after writing what had to wait in memory; the next call opens it again."""

@@ -1,9 +1,11 @@
-"""Names at the ends of lines, which say what a legend would, and do not lie on each other."""
+"""Names beside what is drawn, which say what a legend would."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
+
+from dsnb.picture import INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,3 +37,14 @@ def name_ends(axes: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
             size=8,
             annotation_clip=False,
         )
+
+
+def name_rows(axes: Axes, names: Sequence[str], of_what: str) -> None:
+    """Name rows of bars, from above down, and the shares that they stand for, from none to all."""
+    axes.set_yticks(range(len(names)), list(names))
+    axes.set_xlim(0, 1.1)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if value <= 1 else "")
+    axes.set_xlabel(of_what)
+    axes.grid(visible=False, axis="y")
+    axes.grid(visible=True, axis="x", color=INK, alpha=0.25, linewidth=0.6)
+    axes.invert_yaxis()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from dsnb.experiments.shipped.experiment import Experiment
+from dsnb.experiments.shipped.labels import name_rows
 from dsnb.experiments.shipped.series import Series, user
 from dsnb.experiments.shipped.words import words
-from dsnb.picture import ACCENT, INK
+from dsnb.picture import ACCENT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,13 +62,8 @@ def draw(axes: Axes, frame: pd.DataFrame) -> None:
     axes.barh(places, rates.mean(axis="columns"), height=0.5, color=ACCENT, alpha=0.25)
     for document in rates.columns:
         axes.plot(rates[document], places, "o", color=ACCENT, markersize=5, alpha=0.8)
-    axes.set_yticks(places, [str(order).replace(", ", ",\n") for order in rates.index])
-    axes.set_xlim(0, 1.02)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes.set_xlabel("of the prompt read from the cache, after the first question (a dot is a document)")
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x", color=INK, alpha=0.25, linewidth=0.6)
-    axes.invert_yaxis()
+    names = [str(order).replace(", ", ",\n") for order in rates.index]
+    name_rows(axes, names, "of the prompt read from the cache, after the first question (a dot is a document)")
 
 
 EXPERIMENT: Final = Experiment(

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from dsnb.experiments.shipped.experiment import Experiment
+from dsnb.experiments.shipped.labels import name_rows
 from dsnb.experiments.shipped.series import Series, user
 from dsnb.experiments.shipped.words import words
-from dsnb.picture import ACCENT, INK
+from dsnb.picture import ACCENT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,13 +74,7 @@ def draw(axes: Axes, frame: pd.DataFrame) -> None:
     axes.barh(places, rates, height=0.5, color=ACCENT)
     for place, rate in zip(places, rates, strict=True):
         axes.annotate(f"{rate:.0%}", (rate, place), (5, 0), textcoords="offset points", va="center", size=8)
-    axes.set_yticks(places, list(map(str, rates.index)))
-    axes.set_xlim(0, 1.1)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes.set_xlabel("of the prompt read from the cache, after the change")
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x", color=INK, alpha=0.25, linewidth=0.6)
-    axes.invert_yaxis()
+    name_rows(axes, list(map(str, rates.index)), "of the prompt read from the cache, after the change")
 
 
 EXPERIMENT: Final = Experiment(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from dsnb.errors import ConfigurationError, DsnbError
 from dsnb.experiments.sweeping import figures
 from dsnb.experiments.sweeping.store import DONE, FAILED, IN_DOUBT, LEFT, Setting, Store, place
+from dsnb.usage import parquet
 from dsnb.usage.card import table
 from dsnb.usage.totals import Amount, counted
 
@@ -190,13 +191,7 @@ class Sweep:
             kinds = set(map(type, known)) if frame[name].dtype.kind == "O" else set()
             if len(kinds) > 1 or kinds & {list, dict}:
                 frame[name] = known.map(json.dumps)
-        try:
-            frame.to_parquet(path)
-        except ImportError:
-            raise ConfigurationError(
-                'Parquet files need the package pyarrow: pip install "dsnb[parquet]" adds it. '
-                "Without it, frame().to_csv(path) does."
-            ) from None
+        parquet.write(frame, path)
 
     def made_by_others(self, fn_hash: str | None) -> int:
         """Return how many cells were done by another version of the function than this one."""
