@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -43,5 +44,7 @@ def serve(folder: Path, options: Sequence[str] = ()) -> int:
     """
     if find_spec("jupyterlab") is None:
         raise ConfigurationError('JupyterLab is not installed here: pip install "dsnb[jupyter]" adds it.')
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", *options]
+    # Who is root in a container has nobody else to be, and Jupyter would refuse; it still listens on loopback only.
+    root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", *root, *options]
     return subprocess.run(command, check=False).returncode  # noqa: S603 — our own interpreter, and the user's own options

@@ -206,8 +206,10 @@ def test_lab_opens_the_checkout_or_copies_that_stay_their_owners(tmp_path, monke
     monkeypatch.setattr(
         lab.subprocess, "run", lambda command, **_: started.append(command) or SimpleNamespace(returncode=3)
     )
-    assert main(["lab", str(copy), "--", "--no-browser"]) == 3
-    assert started[0][-2:] == [f"--ServerApp.root_dir={copy}", "--no-browser"]
+    for user, allowed in ((1000, []), (0, ["--allow-root"])):  # who is root is so in a container
+        monkeypatch.setattr(lab.os, "geteuid", lambda user=user: user)
+        assert main(["lab", str(copy), "--", "--no-browser"]) == 3
+        assert started.pop()[3:] == [f"--ServerApp.root_dir={copy}", *allowed, "--no-browser"]
     monkeypatch.setattr(lab, "find_spec", lambda _: None)
     assert main(["lab"]) == 1
 
