@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from dsnb.experiments.shipped.experiment import Experiment
     from dsnb.picture import Picture
 
+# of a call, as `Series` notes it
+COLUMNS: Final = ("call", "label", "prompt_tokens", "hit", "expected", "first_token", "cost_usd")
 _WIDTH, _HEIGHT = 6.4, 3.2  # inches of one picture
 _SOURCES: Final = {"live": "api.deepseek.com", "emulator": "the emulator"}
 
@@ -66,7 +68,7 @@ class Report:
             told = pd.DataFrame([call for each in calls for call in each]).astype({"cost_usd": float})
             parts.append(pd.concat([rows, told], axis="columns"))
         if not parts:
-            return pd.DataFrame(columns=["source", *self.experiment.grid, "call", "hit", "expected", "prompt_tokens"])
+            return pd.DataFrame(columns=["source", *self.experiment.grid, *COLUMNS])
         return pd.concat(parts, ignore_index=True)
 
     @property
