@@ -23,18 +23,6 @@ from tests.experiments.killing import AS_OF, greet, killed
 from tests.once import ONCE, QUICK
 
 
-@pytest.fixture
-def emulator():
-    with dsnb.Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def ds(emulator):
-    with dsnb.connect(emulator.base_url, as_of=AS_OF, retry=ONCE, quiet=True) as ds:
-        yield ds
-
-
 def asked(emulator):
     """Count what the emulator was asked, by the last message."""
     return Counter(body["messages"][-1]["content"] for body in emulator.requests())

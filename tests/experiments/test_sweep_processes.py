@@ -18,21 +18,8 @@ from dsnb.experiments.sweeping import worker
 from tests.experiments import functions
 from tests.experiments.clusters import local_cluster
 from tests.experiments.killing import AS_OF
-from tests.once import ONCE
 
 SECRET = "sk-0123456789abcdef0123456789abcdef"  # noqa: S105 — nobody's
-
-
-@pytest.fixture
-def emulator():
-    with dsnb.Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def ds(emulator):
-    with dsnb.connect(emulator.base_url, as_of=AS_OF, retry=ONCE, quiet=True) as ds:
-        yield ds
 
 
 @pytest.fixture(scope="module")
