@@ -18,7 +18,7 @@ from dsnb.errors import ServerFailed
 from tests.display.payloads import ALL, BEACON
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Dialog, Page, Request
 
 # what a page does that takes a payload for markup
 CONTROL = f"""<img src="{BEACON}/control.png" onerror="alert('control')">"""
@@ -42,14 +42,23 @@ class Detector:
         self._expected = {"127.0.0.1", "", *expected}
 
     def watch(self, page: Page) -> None:
-        """Begin to look at a page."""
-        page.on("dialog", lambda dialog: (self.found.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        page.on("request", lambda request: self._asked(request.url))
+        """Begin to look at a page; go on until it is closed or `leave` is called."""
+        page.on("dialog", self._answer)
+        page.on("request", self._asked)
 
-    def _asked(self, url: str) -> None:
-        parts = urlsplit(url)
+    def leave(self, page: Page) -> None:
+        """Look at a page no more: of two who dismiss one dialog, one fails."""
+        page.remove_listener("dialog", self._answer)
+        page.remove_listener("request", self._asked)
+
+    def _answer(self, dialog: Dialog) -> None:
+        self.found.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _asked(self, request: Request) -> None:
+        parts = urlsplit(request.url)
         if parts.scheme not in {"data", "blob"} and (parts.hostname or "") not in self._expected:
-            self.found.append(f"request: {url[:200]}")
+            self.found.append(f"request: {request.url[:200]}")
 
 
 def play(view: View) -> Callable[[], None]:

@@ -85,6 +85,7 @@ def saved(lab):
     notebook.run("notebook:run-cell")
     notebook.wait()
     assert_it_would_be_seen(notebook.page, detector)
+    detector.leave(notebook.page)
     notebook.close()
     return kernel, {kind: "".join(lines) for kind, lines in cells[1]["outputs"][0]["data"].items()}
 
@@ -115,6 +116,7 @@ def test_a_saved_reply_is_whole_with_a_new_kernel(lab, saved):
     notebook.shoot("saved", ".dsnb >> nth=0")
     notebook.scroll(1)
     assert_nothing_happened(notebook.page, detector)
+    detector.leave(notebook.page)
     notebook.close()
 
 
@@ -129,6 +131,7 @@ def test_a_saved_reply_is_whole_where_it_is_not_trusted(lab, saved):
     notebook.shoot("not-trusted", ".dsnb >> nth=0")
     notebook.scroll(1)
     assert_nothing_happened(notebook.page, detector)
+    detector.leave(notebook.page)
     notebook.close()
 
 

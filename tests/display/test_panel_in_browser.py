@@ -7,6 +7,8 @@ import signal
 
 import pytest
 
+from tests.display.hostile import Detector
+
 CONNECT = """
 import dsnb
 emulator = dsnb.Emulator().start()
@@ -253,8 +255,8 @@ def test_text_that_got_lost_is_asked_for_and_text_that_moved_moves(steps):
 
 def test_calls_notices_and_errors_are_shown_as_text(steps):
     hostile = "<img src=x onerror=alert(1)>"
-    dialogs = []
-    steps.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    detector = Detector()
+    detector.watch(steps.page)
     say(steps, "retry", "The server is busy (503). Asked again after 0.8 s.")
     say(steps, "reasoning", f"The user wants a price. {hostile}")
     steps.execute('call = ToolCall(0, "call_0", "get_price")')
@@ -282,7 +284,8 @@ def test_calls_notices_and_errors_are_shown_as_text(steps):
     assert "failed" in steps.text(".dsnb-head")
     assert "half" in steps.text(".dsnb-answer")
     steps.shoot("failed")
-    assert dialogs == []
+    assert detector.found == []
+    detector.leave(steps.page)
 
 
 # A turn of two rounds: two calls, of which one fails, and what is made of that.
