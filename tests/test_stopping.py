@@ -1,8 +1,11 @@
 """A turn can be stopped from another thread whatever it waits for, and comes back as interrupted."""
 
 import asyncio
+import json
 import threading
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 
 import pytest
 
@@ -77,6 +80,80 @@ def test_in_the_middle_of_an_answer(monkeypatch, asking):
         assert reply.outcome == "interrupted"
         assert reply.reasoning
         assert ds.ask("hello", render=None).outcome == "stop", "the next one works"
+
+
+@contextmanager
+def silent_at(place):
+    """Serve answers, but to one request: accept that, and say nothing until its caller has left."""
+    asked, left = threading.Event(), threading.Event()
+    numbers = count()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            if next(numbers) == place:
+                asked.set()
+                if self.connection.recv(1) == b"":
+                    left.set()
+                self.close_connection = True
+                return
+            body = json.dumps({"choices": [{"finish_reason": "stop", "message": {"content": "yes"}}]}).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            """Be silent, here too."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked, left
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def drive(ds, turns):
+    for turn in turns:
+        list(ds._run(turn))
+
+
+def adrive(ds, turns):
+    async def go():
+        for turn in turns:
+            async for _ in ds._arun(turn):
+                pass
+        await ds._transport.aclose()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["a new connection", "one that was used before"])
+@pytest.mark.parametrize("driving", [drive, adrive], ids=["sync", "async"])
+def test_before_the_server_has_said_anything(driving, place):
+    timeouts = dsnb.Timeouts(read=LONG, stall=LONG)
+    with silent_at(place) as (url, asked, left), dsnb.connect(url, "any", quiet=True, timeouts=timeouts) as ds:
+        *before, turn = (ds._turn("hello") for _ in range(place + 1))
+
+        def stop():
+            asked.wait(PATIENCE)
+            turn.stop.ask()
+
+        thread = threading.Thread(target=stop)
+        thread.start()
+        driving(ds, [*before, turn])
+        thread.join()
+        assert asked.is_set()
+        assert left.wait(PATIENCE), "the connection is still open"
+        assert (ds.last.outcome, ds.last.attempts) == ("interrupted", 1)
+        assert list(ds.usage.frame().outcome) == [*["stop"] * place, "interrupted"]
+        assert ds.ask("hello", render=None).answer == "yes", "the next one works"
 
 
 def test_between_two_attempts(monkeypatch, asking):

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import socket
-from collections.abc import AsyncGenerator, Callable, Iterator, MutableMapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator, MutableMapping
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +22,7 @@ from dsnb.client.events import Event
 from dsnb.client.exchange import Exchange, no_answer
 from dsnb.client.failures import failure
 from dsnb.client.timeouts import Timeouts
+from dsnb.client.unanswered import answered, cutter, sending, watched
 from dsnb.client.watchdog import watchdog
 from dsnb.errors import ConfigurationError, DsnbError, MalformedReply
 
@@ -43,7 +42,8 @@ class Transport:
     """Carry exchanges to one endpoint, through the SDK's tuned clients.
 
     ``http_client`` is a client of httpx2 or httpx, sync or async, that the caller owns and closes; the other kind is
-    made here. Raises ConfigurationError for anything else.
+    made here. On a sync one that was given, a stop is heard from the first byte of the answer on. Raises
+    ConfigurationError for anything else.
     """
 
     def __init__(self, endpoint: Endpoint, timeouts: Timeouts, http_client: SyncClient | AsyncClient | None) -> None:
@@ -61,7 +61,7 @@ class Transport:
     def openai(self) -> OpenAI:
         """The SDK's client: its own retries are off, since one layer retries and it is ours."""
         given = self._http_client
-        client = given if isinstance(given, SyncClient) else httpx2.Client(**self._http_options)
+        client = given if isinstance(given, SyncClient) else watched(httpx2.Client(**self._http_options))
         return OpenAI(http_client=client, **self._sdk_options)  # type: ignore[arg-type] # httpx.Client is accepted
 
     @property
@@ -80,9 +80,10 @@ class Transport:
         exchange.began()
         try:
             try:
-                response = self.openai.post(**self._posted(exchange), stream_cls=Stream[Any])
+                with sending(exchange.watch):
+                    response = self.openai.post(**self._posted(exchange), stream_cls=Stream[Any])
                 exchange.opened(response.headers)
-                with watchdog.guard(exchange.watch, _cutter(response)):
+                with watchdog.guard(exchange.watch, cutter(response.extensions.get("network_stream"))):
                     for data in response.iter_bytes():
                         yield from exchange.received(data)
                         if exchange.over:
@@ -106,9 +107,10 @@ class Transport:
         exchange.began()
         try:
             try:
-                response = await self.async_openai.post(**self._posted(exchange), stream_cls=AsyncStream[Any])
+                posted = self.async_openai.post(**self._posted(exchange), stream_cls=AsyncStream[Any])
+                response = await answered(exchange.watch, posted)
                 exchange.opened(response.headers)
-                with watchdog.guard(exchange.watch, _cutter(response)):
+                with watchdog.guard(exchange.watch, cutter(response.extensions.get("network_stream"))):
                     async for data in response.aiter_bytes():
                         for event in exchange.received(data):
                             yield event
@@ -211,24 +213,6 @@ def _running_loop() -> object:
         return asyncio.get_running_loop()
     except RuntimeError:
         return _NO_LOOP
-
-
-def _cutter(response: Any) -> Callable[[], None]:
-    """Return what wakes a read that is blocked on this response, from any thread."""
-    stream = response.extensions.get("network_stream")
-    connection = stream.get_extra_info("socket") if stream is not None else None
-
-    def cut() -> None:
-        if connection is None:  # a mock transport: the reader sees `fired` after its next piece
-            return
-        with suppress(OSError):  # the other side was faster
-            if isinstance(connection, socket.socket):
-                # past ssl.SSLSocket.shutdown, which takes the TLS state away from under the reader
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
-            else:
-                connection.shutdown(socket.SHUT_RDWR)
-
-    return cut
 
 
 def _describe(error: BaseException) -> str:
