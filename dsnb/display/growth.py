@@ -23,11 +23,13 @@ class Growth:
     ``blocks`` are finished: they are what the whole text will show in the end, and each is rendered once. ``draft`` is
     the html of what comes after them, as far as it was read, and void as soon as a block is finished. Both know where
     they end in the text. What they cost, together, is linear in the text, however it is written and cut into pieces.
+    With ``breaks`` each newline of the text is kept.
     """
 
-    __slots__ = ("_credit", "_done", "_read", "_tail", "blocks", "draft")
+    __slots__ = ("_breaks", "_credit", "_done", "_read", "_tail", "blocks", "draft")
 
-    def __init__(self) -> None:
+    def __init__(self, *, breaks: bool = False) -> None:
+        self._breaks = breaks
         self.blocks: list[Piece] = []
         self.draft: Piece | None = None
         self._tail = ""  # what is in no block yet
@@ -42,7 +44,7 @@ class Growth:
         lines = self._tail.rfind("\n") + 1
         if self._read < lines <= self._credit and self._may_end(lines):
             self._credit -= lines
-            found, end = md.finished(self._tail[:lines])
+            found, end = md.finished(self._tail[:lines], breaks=self._breaks)
             self._finish(found, end)
             self._read = lines - end
         drafted = 0 if self.draft is None else self.draft[0] - self._done
@@ -58,7 +60,7 @@ class Growth:
 
     def finish(self) -> None:
         """Take what there is for the whole."""
-        self._finish(md.blocks(self._tail), len(self._tail))
+        self._finish(md.blocks(self._tail, breaks=self._breaks), len(self._tail))
 
     def _finish(self, found: list[md.Block], end: int) -> None:
         if not found:
@@ -77,7 +79,7 @@ class Growth:
         lines, _, last = self._tail.rpartition("\n")
         sketched = (lines if _NOTHING_BUT_MARKS.fullmatch(last) else self._tail).rstrip()  # which html would not show
         if sketched:
-            self.draft = (self._done + units(sketched), md.html(sketched))
+            self.draft = (self._done + units(sketched), md.html(sketched, breaks=self._breaks))
 
 
 def units(text: str) -> int:

@@ -1,13 +1,17 @@
 // The page's side of a turn. The kernel sends what is new, with its place in the text, and all of that is shown as text.
-// What it has read of an answer follows as html, made and sanitised by the kernel as in the static bundle, and takes the
+// What it has read of them follows as html, made and sanitised by the kernel as in the static bundle, and takes the
 // text's place. The clocks tick here, so that a long silence costs no traffic.
 
 const DOING = { asking: "asking", queued: "in the queue", waiting: "waiting", thinking: "thinking", answering: "answering" };
 const LOST = "…"; // stands where text is missing until the kernel has sent the whole again
 const TICK = 250; // ms: shows each second within a quarter of it
 const LINE = 300; // characters of the reasoning that its folded line can show on the widest screen
+const PORTION = 24; // blocks that are styled and laid out together: about two screens
+const LINES = 4000; // characters of text, up to the end of their line, that are laid out together: about a screen
+const ENDLESS = 20_000; // characters of a line that are too many to lay out with each word: it is broken at a space
 const PATIENCE = 1500; // ms: a turn that can be stopped has stopped by then
 const GONE = new Set(["autorestarting", "restarting", "terminating", "dead"]); // what becomes of kernels
+const MARKS = /^[\s#>*_`-]+/; // of Markdown, before a first line
 const BLOCKS = new Set("ul ol li blockquote p pre h3 h4 h5 h6 table thead tbody tr th td".split(" "));
 
 // anywidget gives initialize and render different proxies of one model, so the turn is shared by this closure.
@@ -136,31 +140,18 @@ class Turn {
 // What one request of a turn said: it may call tools, and what they say is answered by the next.
 class Round {
   constructor() {
-    this.reasoning = new Passage();
+    this.reasoning = new Prose();
+    this.answer = new Prose();
     this.calls = [];
     this.thought = 0;
-    this.clear();
-  }
-
-  clear() {
-    this.answer = new Passage();
-    this.blocks = []; // html of what is finished
-    this.covered = 0; // where that ends in the text
-    this.draft = null; // where it ends, and html of what comes next
   }
 
   // Return whether nothing is missing.
-  add({ moved, thought, reasoning = [], answer = [], blocks = [], draft, calls = [], results = [] }) {
-    if (moved) this.clear();
+  add({ moved, thought, reasoning = [], answer = [], read = {}, calls = [], results = [] }) {
+    if (moved) this.answer = new Prose();
     this.thought = thought ?? this.thought;
     const whole = [this.reasoning.add(...reasoning), this.answer.add(...answer)];
-    for (const [end, html] of blocks) {
-      if (end <= this.covered) continue;
-      this.blocks.push(html);
-      this.covered = end;
-      this.draft = null;
-    }
-    if (draft?.[0] > this.covered) this.draft = draft;
+    for (const [name, html] of Object.entries(read)) this[name].read(html);
     for (const [place, name, ...piece] of calls) {
       const call = reach(this.calls, place, Passage);
       call.name = name;
@@ -194,6 +185,26 @@ class Passage {
     let text = "";
     for (let at = this.pieces.length; text.length < wanted; ) text = this.pieces[--at] + text;
     return wanted > 0 ? text.slice(-wanted) : "";
+  }
+}
+
+// A text that is Markdown, as far as the kernel has read it.
+class Prose extends Passage {
+  constructor() {
+    super();
+    this.blocks = []; // html of what is finished
+    this.covered = 0; // where that ends in the text
+    this.draft = null; // where it ends, and html of what comes next
+  }
+
+  read({ blocks = [], draft }) {
+    for (const [end, html] of blocks) {
+      if (end <= this.covered) continue;
+      this.blocks.push(html);
+      this.covered = end;
+      this.draft = null;
+    }
+    if (draft?.[0] > this.covered) this.draft = draft;
   }
 }
 
@@ -282,7 +293,7 @@ class Section {
     this.turn = turn;
     this.byHand = false; // the reader has folded or unfolded the reasoning, and finds it so
     this.pinned = true; // the reader is at the end of the reasoning, and stays there
-    this.shown = new Map(); // of each text: the passage, and how many of its pieces
+    this.arguments = []; // of each call, as they are written
     this.root = add(parent, "div", "dsnb-round");
 
     this.details = add(this.root, "details", "dsnb-reasoning");
@@ -291,10 +302,9 @@ class Section {
     summary.append(" ");
     this.line = add(summary, "i", "", { dir: "auto" });
     this.box = add(this.details, "div", "", { tabindex: "0", role: "region", "aria-label": "Reasoning" });
-    this.reasoning = add(this.box, "div", "dsnb-text", { dir: "auto" });
+    this.reasoning = new Column(add(this.box, "div"), turn);
 
-    this.answer = add(this.root, "div", "dsnb-answer");
-    this.draft = add(this.answer, "div", "dsnb-draft");
+    this.answer = new Column(add(this.root, "div", "dsnb-answer"), turn);
     this.calls = add(this.root, "div");
 
     summary.addEventListener("click", () => (this.byHand = true));
@@ -306,67 +316,24 @@ class Section {
     details.hidden = !round.reasoning.length;
     this.pinned ||= box.scrollTop > -8;
     const height = this.pinned ? 0 : box.scrollHeight; // pinned, the box stays at its end without being asked
-    this.grow(this.reasoning, round.reasoning);
+    this.reasoning.draw(round.reasoning);
     if (!this.pinned) box.scrollTop += height - box.scrollHeight;
     if (this.line.textContent.length < LINE) say(this.line, firstLine(round.reasoning.pieces));
-    this.write(round);
-    round.calls.forEach((call, place) => this.call(call, this.calls.children[place]));
-  }
-
-  // Finished blocks stay as they are. Behind them stands the draft, and text goes on where the draft ends.
-  write({ blocks, draft, covered, answer }) {
-    this.answer.hidden = !answer.length;
-    if (blocks !== this.blocks) {
-      this.answer.replaceChildren(this.draft); // its text has moved
-      this.blocks = blocks;
-      this.written = 0;
-      this.text = null;
-    }
-    if (this.written < blocks.length || draft !== this.drafted || !this.text) {
-      this.finish(blocks.slice(this.written).join(""));
-      this.written = blocks.length;
-      this.drafted = draft;
-      this.draft.innerHTML = draft ? draft[1] : "";
-      this.text = add(innermost(this.draft), draft ? "span" : "div", "dsnb-text", { dir: "auto" });
-      this.place = draft ? draft[0] : covered;
-    }
-    const text = answer.after(this.place);
-    this.text.append(draft || this.text.firstChild ? text : text.trimStart());
-    this.place = answer.length;
-  }
-
-  finish(html) {
-    if (!html) return;
-    const box = document.createElement("div");
-    box.innerHTML = html;
-    for (const pre of box.querySelectorAll("pre")) copyable(pre);
-    const nodes = [...box.children];
-    this.draft.before(...nodes);
-    for (const node of nodes) this.turn.typeset(node);
+    this.answer.root.hidden = !round.answer.length;
+    this.answer.draw(round.answer);
+    round.calls.forEach((call, place) => this.call(call, place));
   }
 
   // A call is written in sight; what came of it stands behind one line.
-  call(call, node) {
+  call(call, place) {
+    let node = this.calls.children[place];
     if (node?.localName === "details") return;
     if (call.result) return node ? node.replaceWith(outcome(call.result)) : this.calls.append(outcome(call.result));
     node ??= add(this.calls, "pre", "dsnb-call dsnb-text");
-    if (!node.firstChild) node.append(document.createElement("b"), document.createElement("code"));
+    if (!node.firstChild) add(node, "b");
     say(node.firstChild, call.name);
-    this.grow(node.lastChild, call);
-  }
-
-  // Append what is not shown yet: a text node for each piece, so that only the last lines are laid out anew.
-  grow(node, passage) {
-    let [before, place] = this.shown.get(node) ?? [passage, 0];
-    if (before !== passage) {
-      node.replaceChildren(); // its text has moved
-      place = 0;
-    }
-    for (; place < passage.pieces.length; place++) {
-      const text = node.firstChild ? passage.pieces[place] : passage.pieces[place].trimStart();
-      if (text) node.append(text);
-    }
-    this.shown.set(node, [passage, place]);
+    const lines = (this.arguments[place] ??= new Lines(add(node, "code")));
+    lines.append(call.after(lines.length));
   }
 
   fold(thinking) {
@@ -375,6 +342,95 @@ class Section {
     // who has scrolled up, or is in there with the keyboard, is reading, and keeps the page that he reads
     const reading = this.byHand || !this.pinned || document.activeElement === this.box;
     if (thinking ? !this.byHand : !reading) this.details.open = thinking;
+  }
+}
+
+// A text that grows, as Markdown: finished blocks stay as they are, behind them stands the draft, and text goes on where
+// that ends. In portions, so that what comes costs no more the longer the text is; portions.css draws those in sight.
+class Column {
+  constructor(root, turn) {
+    this.root = root;
+    this.turn = turn;
+    this.draft = document.createElement("div");
+    this.draft.className = "dsnb-draft";
+  }
+
+  draw(prose) {
+    const { blocks, draft, covered } = prose;
+    if (prose !== this.prose) {
+      this.root.replaceChildren(); // its text has moved
+      this.prose = prose;
+      this.written = 0;
+      this.text = null;
+      this.open();
+    }
+    if (this.written < blocks.length || draft !== this.drafted || !this.text) {
+      for (; this.written < blocks.length; this.written++) this.finish(blocks[this.written]);
+      this.set();
+      this.drafted = draft;
+      this.draft.innerHTML = draft ? draft[1] : "";
+      this.text = new Lines(add(innermost(this.draft), draft ? "span" : "div", "dsnb-text", { dir: "auto" }));
+      this.place = draft ? draft[0] : covered;
+    }
+    const text = prose.after(this.place);
+    this.text.append(draft || this.text.length ? text : text.trimStart());
+    this.place = prose.length;
+    if (!draft && !this.text.length) this.draft.remove(); // nothing of it is last then
+    else if (this.draft.parentNode !== this.portion) this.portion.append(this.draft);
+  }
+
+  open() {
+    this.portion = add(this.root, "div", "dsnb-portion");
+    this.held = 0;
+    this.html = ""; // that is to be set in it
+  }
+
+  // Portions meet before a paragraph, which has no margin above that another could be one with.
+  finish(html) {
+    if (this.held >= PORTION && /^<p[ >]/.test(html)) {
+      this.set();
+      this.open();
+    }
+    this.html += html;
+    this.held++;
+  }
+
+  set() {
+    if (!this.html) return;
+    const box = document.createElement("div");
+    box.innerHTML = this.html;
+    this.html = "";
+    for (const pre of box.querySelectorAll("pre")) copyable(pre);
+    const nodes = [...box.children];
+    this.draft.remove();
+    this.portion.append(...nodes);
+    for (const node of nodes) this.turn.typeset(node);
+  }
+}
+
+// Text that grows, in portions of whole lines, of which only the last is laid out anew.
+class Lines {
+  constructor(root) {
+    this.root = this.last = root;
+    this.length = this.held = 0;
+  }
+
+  append(text) {
+    this.length += text.length;
+    for (let end; (end = this.end(text)); text = text.slice(end)) {
+      this.last.append(text.slice(0, end));
+      this.last = add(this.root, "span", "dsnb-lines");
+      this.held = 0;
+    }
+    if (text) this.last.append(text);
+    this.held += text.length;
+  }
+
+  // Return where in a text the portion ends, 0 where it goes on.
+  end(text) {
+    const places = [text.indexOf("\n", LINES - this.held), text.indexOf(" ", ENDLESS - this.held)];
+    const found = places.filter((place) => place >= 0);
+    return found.length && 1 + Math.min(...found);
   }
 }
 
@@ -460,15 +516,15 @@ function tell(words) {
 function firstLine(pieces) {
   let text = "";
   for (const piece of pieces) {
-    text = (text + piece).trimStart();
+    text = (text + piece).replace(MARKS, "");
     if (text.length >= LINE || text.includes("\n")) break;
   }
-  return text.split("\n", 1)[0].slice(0, LINE);
+  return text.split("\n", 1)[0].slice(0, LINE).replaceAll(/\*\*|`/g, "");
 }
 
 const now = () => performance.now() / 1000;
 
-const number = (value) => value.toLocaleString("en");
+const { format: number } = new Intl.NumberFormat("en");
 
 const seconds = (value) =>
   value < 120 ? `${Math.floor(value)} s` : `${Math.floor(value / 60)} min ${Math.floor(value % 60)} s`;

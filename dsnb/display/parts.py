@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from dsnb.display import markdown as md
 from dsnb.display import summary, text
+from dsnb.display.styles import style
+
+_PORTION: Final = 24  # blocks, as in panel.js: about two screens
+_PORTIONED: Final = '<div class="dsnb-portion">'
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,8 @@ class Part:
 
 def bundle(parts: Sequence[Part], sheet: str, kind: str = "") -> dict[str, str]:
     """Return parts as Jupyter stores them, by MIME type; ``sheet`` is the style of the html."""
+    if any(_PORTIONED in part.html for part in parts):
+        sheet += style("portions")
     frame = f'<div class="dsnb{kind and f" dsnb-{kind}"}"><style>{sheet}</style>'
     return {
         "text/html": "\n".join([frame, *(part.html for part in parts), "</div>"]),
@@ -52,7 +59,7 @@ def prose(content: str, *, breaks: bool = False, kind: str = "answer") -> Part:
     """Return text as the Markdown that it is written in; with ``breaks`` each of its newlines is kept."""
     blocks = md.blocks(content, breaks=breaks)
     return Part(
-        f'<div class="dsnb-{kind}">{"".join(block.html for block in blocks)}</div>',
+        f'<div class="dsnb-{kind}">{_html(blocks)}</div>',
         "\n\n".join(block.markdown for block in blocks),
         text.legible(content),
     )
@@ -64,7 +71,7 @@ def reasoning(content: str, label: str, *, opened: bool = False) -> Part:
     first = summary.first_line(content)
     return Part(
         f'<details class="dsnb-reasoning"{" open" if opened else ""}><summary>{text.html(label)} '
-        f"<i>{text.html(first)}</i></summary>\n<div>{''.join(block.html for block in thoughts)}</div></details>",
+        f"<i>{text.html(first)}</i></summary>\n<div>{_html(thoughts)}</div></details>",
         "\n\n".join(
             [
                 f"<details><summary>{text.markdown_html(label)} <i>{text.markdown_html(first)}</i></summary>",
@@ -127,3 +134,14 @@ def figures(values: Iterable[tuple[str, str]], share: float) -> Part | None:
 def indented(content: str, prefix: str = "│ ") -> str:
     """Return plain text with something before each of its lines."""
     return "\n".join(f"{prefix}{row}".rstrip() for row in text.legible(content).split("\n"))
+
+
+def _html(blocks: Iterable[md.Block]) -> str:
+    """Return html of blocks; that of many in portions, of which a page draws those in sight (see panel.js)."""
+    portions: list[list[str]] = [[]]
+    for html in (block.html for block in blocks):
+        if len(portions[-1]) >= _PORTION and html.startswith(("<p>", "<p ")):
+            portions.append([])
+        portions[-1].append(html)
+    whole = map("".join, portions)
+    return next(whole) if len(portions) == 1 else "".join(f"{_PORTIONED}{each}</div>" for each in whole)

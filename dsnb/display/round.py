@@ -14,15 +14,17 @@ from dsnb.display.text import legible, line
 class Round:
     """Hold what one request says: reasoning, answer, calls of tools and what came of them.
 
-    ``thought`` is for how many seconds the model has been thinking. What a round tells is a small dict for JSON. An
-    answer that is ``prose`` is told twice: as text at once, and as html when it can be read.
+    ``thought`` is for how many seconds the model has been thinking. What a round tells is a small dict for JSON.
+    Reasoning, and an answer that is ``prose``, are told twice: as text at once, and as html when it can be read.
     """
 
-    __slots__ = ("_moved", "_thought_told", "answer", "calls", "page", "reasoning", "thought")
+    __slots__ = ("_moved", "_pages", "_thought_told", "answer", "calls", "reasoning", "thought")
 
     def __init__(self, *, prose: bool = True) -> None:
         self.reasoning, self.answer = Passage(), Passage()
-        self.page = Page() if prose else None
+        self._pages = {"reasoning": Page(breaks=True)}
+        if prose:
+            self._pages["answer"] = Page()
         self.calls: list[Call] = []
         self.thought = 0.0
         self._thought_told = 0.0
@@ -37,13 +39,14 @@ class Round:
         """Take for reasoning what was told as answer."""
         self.reasoning.add(text)
         self.answer = Passage()
-        self.page = self.page and Page()
+        if "answer" in self._pages:
+            self._pages["answer"] = Page()
         self._moved = True
 
     def end(self) -> None:
-        """Read the answer to its end: nothing more comes."""
-        if self.page is not None:
-            self.page.ended = True
+        """Read all texts to their ends: nothing more comes."""
+        for page in self._pages.values():
+            page.ended = True
 
     def call(self, tool: ToolCall) -> Call:
         """Return the call that a tool is called by; a new one if there is none."""
@@ -66,12 +69,14 @@ class Round:
         if self.thought != self._thought_told:
             self._thought_told = self.thought
             news["thought"] = round(self.thought, 3)
-        answer = self.answer.take()
-        if self.page is not None:
-            news |= self.page.take("" if answer is None else answer[1])
+        texts = {"reasoning": self.reasoning.take(), "answer": self.answer.take()}
         told = {
-            "reasoning": self.reasoning.take(),
-            "answer": answer,
+            **texts,
+            "read": {
+                name: read
+                for name, page in self._pages.items()
+                if (read := page.take("" if (text := texts[name]) is None else text[1]))
+            },
             "calls": [[place, *piece] for place, call in enumerate(self.calls) if (piece := call.take()) is not None],
             "results": [[place, calls.outcome(call.tool)] for place, call in enumerate(self.calls) if call.take_end()],
         }
@@ -83,20 +88,20 @@ class Round:
             "thought": round(self.thought, 3),
             "reasoning": (0, self.reasoning.text),
             "answer": (0, self.answer.text),
-            **({} if self.page is None else self.page.whole()),
+            "read": {name: page.whole() for name, page in self._pages.items()},
             "calls": [[place, call.name, 0, call.arguments.text] for place, call in enumerate(self.calls)],
             "results": [[place, calls.outcome(call.tool)] for place, call in enumerate(self.calls) if call.ended],
         }
 
 
 class Page:
-    """Hold the html of an answer that grows, and know how much of it has been told."""
+    """Hold the html of a text that grows, and know how much of it has been told."""
 
     __slots__ = ("_draft_told", "_growth", "_told", "ended")
 
-    def __init__(self) -> None:
+    def __init__(self, *, breaks: bool = False) -> None:
         self.ended = False
-        self._growth = Growth()
+        self._growth = Growth(breaks=breaks)
         self._told = 0
         self._draft_told: Piece | None = None
 

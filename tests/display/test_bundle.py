@@ -366,9 +366,9 @@ def test_the_style_is_small_and_meets_nothing_outside():
 
 
 def test_the_size_is_linear():
-    sizes = [len(bundle(Reply(answer="A sentence of some words.\n\n" * n))["text/html"]) for n in (1000, 2000, 3000)]
+    sizes = [len(bundle(Reply(answer="A sentence of some words.\n\n" * n))["text/html"]) for n in (1200, 2400, 3600)]
     assert sizes[2] - sizes[1] == sizes[1] - sizes[0]
-    assert sizes[0] < len(style()) + 1000 * 40
+    assert sizes[0] < len(style()) + 1200 * 40
 
 
 def test_the_work_is_linear():

@@ -33,8 +33,8 @@ LINES = [
 PIECES = st.lists(st.sampled_from(LINES * 2 + MARKUP).map(legible), max_size=40)
 
 
-def grown(pieces):
-    growth = Growth()
+def grown(pieces, **options):
+    growth = Growth(**options)
     for piece in pieces:
         growth.read(piece)
     growth.finish()
@@ -46,11 +46,11 @@ def joined(growth):
 
 
 @settings(max_examples=300, deadline=None)
-@given(PIECES, st.booleans())
-def test_blocks_that_were_finished_one_by_one_are_those_of_the_whole(pieces, by_character):
+@given(PIECES, st.booleans(), st.booleans())
+def test_blocks_that_were_finished_one_by_one_are_those_of_the_whole(pieces, by_character, breaks):
     text = "".join(pieces)
-    growth = grown(text if by_character else pieces)
-    assert joined(growth) == md.html(text)
+    growth = grown(text if by_character else pieces, breaks=breaks)
+    assert joined(growth) == md.html(text, breaks=breaks)
     ends = [end for end, _ in growth.blocks]
     assert ends == sorted(ends)
     assert not ends or ends[-1] <= units(text)

@@ -61,8 +61,8 @@ new MutationObserver(() => {
         running: window.running,
         phase: root.dataset.phase,
         open: root.querySelector("details")?.open,
-        reasoning: root.querySelector(".dsnb-reasoning .dsnb-text")?.textContent ?? "",
         // without the marks of Markdown, which go when they are understood
+        reasoning: root.querySelector(".dsnb-reasoning > div")?.textContent.replace(/[^\\p{L}]/gu, "") ?? "",
         answer: root.querySelector(".dsnb-answer")?.textContent.replace(/[^\\p{L}]/gu, "") ?? "",
     });
 }).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
@@ -165,12 +165,18 @@ def test_the_reader_keeps_the_place_and_the_folding_that_he_chose(steps):
         say(steps, "reasoning", f"Line {number} of what the model thinks.\n")
     wait_for(steps, "Line 39")
     box = ".dsnb-reasoning > div"
-    visible = """[...$(".dsnb-reasoning .dsnb-text").childNodes].filter((node) => {
-        const range = document.createRange();
-        range.selectNode(node);
-        const [line, box] = [range, $(".dsnb-reasoning > div")].map((place) => place.getBoundingClientRect());
-        return line.top >= box.top - 1 && line.bottom <= box.bottom + 1;
-    }).map((node) => node.data.trim())"""
+    visible = """((box) => {
+        const texts = document.createTreeWalker(box, NodeFilter.SHOW_TEXT);
+        const seen = [];
+        while (texts.nextNode()) {
+            const range = document.createRange();
+            range.selectNode(texts.currentNode);
+            const [line, frame] = [range, box].map((place) => place.getBoundingClientRect());
+            const words = texts.currentNode.data.trim();
+            if (words && line.top >= frame.top - 1 && line.bottom <= frame.bottom + 1) seen.push(words);
+        }
+        return seen;
+    })($(".dsnb-reasoning > div"))"""
 
     def seen():
         return steps.value(visible)
@@ -226,7 +232,7 @@ def test_a_page_loaded_again_in_mid_stream_shows_the_whole_reply(lab):
     lab.write("reload.ipynb", CONNECT, HOLD + ASK)
     notebook = lab.open("reload.ipynb")
     notebook.run()
-    notebook.until("$('.dsnb-live .dsnb-reasoning .dsnb-text')?.textContent.length > 20")
+    notebook.until("$('.dsnb-live .dsnb-reasoning > div')?.textContent.length > 20")
     (output,) = notebook.save()["cells"][1]["outputs"]
     assert WIDGET in output["data"], "the turn was over before the notebook was saved"
     notebook.reload()
@@ -250,7 +256,7 @@ def test_text_that_got_lost_is_asked_for_and_text_that_moved_moves(steps):
     # a host that hides where the reasoning begins shows too late that all of this was reasoning
     steps.execute("view(Event('reasoning', 'one two three four five', moved=True)); say('answer', 'six')")
     steps.until("$('.dsnb-answer').textContent === 'six'")
-    assert steps.value("$('.dsnb-reasoning .dsnb-text').textContent") == "one two three four five"
+    assert steps.value("$('.dsnb-reasoning > div').textContent") == "one two three four five"
 
 
 def test_calls_notices_and_errors_are_shown_as_text(steps):
@@ -468,7 +474,7 @@ def test_stop_ends_a_turn_and_the_square_ends_the_cell_too(lab):
     notebook = lab.open("stop.ipynb")
     notebook.run()
     notebook.wait()
-    streams = "$('.dsnb-live .dsnb-reasoning .dsnb-text')?.textContent.includes('We think.')"
+    streams = "$('.dsnb-live .dsnb-reasoning > div')?.textContent.includes('We think.')"
     for source, way in (('reply = ds.ask("hello")', "keyboard"), ('reply = await ds.aask("hello")', "mouse")):
         notebook.append(source)
         notebook.run("notebook:run-cell")
