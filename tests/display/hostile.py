@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
@@ -13,9 +14,12 @@ from dsnb.client.reply import Reply
 from dsnb.client.rounds import joined
 from dsnb.client.tool_call import ToolCall
 from dsnb.display.bundle import bundle
+from dsnb.display.panel import LiveView, _ending
 from dsnb.display.renderers import View
+from dsnb.display.text import legible
 from dsnb.errors import ServerFailed
 from tests.display.payloads import ALL, BEACON
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Dialog, Page, Request
@@ -30,6 +34,14 @@ STRANGE = """[...document.querySelectorAll(".dsnb *")].filter((node) => !node.cl
         name.startsWith("on") || (name === "href" && !/^(https?:|mailto:)/i.test(value)) || name === "src")
 )).map((node) => node.outerHTML.slice(0, 200))"""
 
+# each as it is shown where it is text, but for white space
+SHOWN = [" ".join(legible(payload).split()) for payload in ALL]
+_SEEN = """([selector, wanted]) => {
+    const plain = (text) => text.replace(/\\s+/g, " ");
+    const whole = plain([...document.querySelectorAll(selector)].map((node) => node.textContent).join(" "));
+    return wanted.filter((words) => !whole.includes(plain(words)));
+}"""
+
 
 class Detector:
     """Note what a page does beyond showing text: dialogs, and requests that leave for where they should not.
@@ -39,6 +51,7 @@ class Detector:
 
     def __init__(self, *expected: str) -> None:
         self.found: list[str] = []
+        self.fired: set[str] = set()  # what the control has done
         self._expected = {"127.0.0.1", "", *expected}
 
     def watch(self, page: Page) -> None:
@@ -46,16 +59,39 @@ class Detector:
         page.on("dialog", self._answer)
         page.on("request", self._asked)
 
+    def inert(self, page: Page, selector: str = ".dsnb") -> int:
+        """Return how many payloads a page shows as text; raise AssertionError unless all are that, and no more."""
+        page.wait_for_timeout(200)  # for what would still load
+        strange = page.evaluate(STRANGE)
+        assert strange == [], strange
+        assert self.found == [], self.found
+        missing = page.evaluate(_SEEN, [selector, SHOWN])
+        assert missing == [], missing
+        return len(SHOWN)
+
+    def fires(self, page: Page) -> None:
+        """Raise AssertionError unless the control does in this page both that are looked for."""
+        until = time.monotonic() + PATIENCE
+        while self.fired < {"dialog", "request"}:
+            assert time.monotonic() < until, f"only {self.fired} was seen"
+            page.wait_for_timeout(20)
+
     def leave(self, page: Page) -> None:
         """Look at a page no more: of two who dismiss one dialog, one fails."""
         page.remove_listener("dialog", self._answer)
         page.remove_listener("request", self._asked)
 
     def _answer(self, dialog: Dialog) -> None:
-        self.found.append(f"dialog: {dialog.message}")
+        if dialog.message == "control":
+            self.fired.add("dialog")
+        else:
+            self.found.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
     def _asked(self, request: Request) -> None:
+        if request.url == f"{BEACON}/control.png":
+            self.fired.add("request")
+            return
         parts = urlsplit(request.url)
         if parts.scheme not in {"data", "blob"} and (parts.hostname or "") not in self._expected:
             self.found.append(f"request: {request.url[:200]}")
@@ -85,6 +121,24 @@ def small() -> list[dict[str, str]]:
         bundle(Reply("x", model=payload, asked_model=payload, served_by=payload), ServerFailed(payload, status=500))
         for payload in ALL
     ]
+
+
+def named() -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Return a live turn for each payload: what a page gets at its beginning, and then to its end.
+
+    The payload stands for the model that is asked and the one that answers, for the effort, the provider, the outcome
+    and the error.
+    """
+    turns = []
+    for payload in ALL:
+        view = LiveView(model=payload, effort=payload)
+        state, progress = view._state(), view._pacing.progress
+        progress.take(Event("answer", payload))
+        batches = [progress.batch()]
+        reply = Reply(payload, model=payload, asked_model=payload, served_by=payload, outcome=payload)
+        progress.end(_ending(reply, ServerFailed(payload, status=500)))
+        turns.append((state, [*batches, progress.batch()]))
+    return turns
 
 
 def page_of(html: str) -> str:

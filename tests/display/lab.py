@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page, ViewportSize
+    from playwright.sync_api import Locator, Page, Request, ViewportSize
 
 PROJECT = Path(__file__).parents[2]
 SHOTS = Path(__file__).parent / "shots"  # git-ignored: to be looked at
 WAIT = 120.0  # seconds: far more than anything here takes, so that a test fails instead of hanging
+LOOKS = 50  # ms between two looks at a page: one for each frame, as playwright has it, would keep it painting
 SIZE: ViewportSize = {"width": 1000, "height": 760}
 _CHROMIUM = ("chromium", "chromium-browser", "/usr/bin/chromium", "google-chrome")
 _ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # the browser's world ends at loopback
@@ -194,17 +195,25 @@ class Lab:
 
     def convert(self, name: str) -> Path:
         """Convert a notebook to html as it is, without running it."""
-        command = [sys.executable, "-m", "nbconvert", "--to", "html", "--log-level=ERROR", name]
-        subprocess.run(command, cwd=self.folder, env=environment(self._home), timeout=WAIT, check=True)
-        return self.folder / Path(name).with_suffix(".html")
+        from nbconvert import HTMLExporter
 
-    def read(self, path: Path, watch: Callable[[Page], object] = id) -> Page:
+        path = self.folder / name
+        html, _ = HTMLExporter().from_filename(str(path))
+        path = path.with_suffix(".html")
+        path.write_text(html)
+        return path
+
+    def read(
+        self, path: Path, watch: Callable[[Page], object] = id, failed: Callable[[Request], object] | None = None
+    ) -> Page:
         """Open a file in a page of its own, which gets nothing but this file; the caller closes it.
 
-        ``watch`` is given the page before that.
+        ``watch`` is given the page before that, and ``failed`` each request that leads to nothing.
         """
         page = self._new_page()
         watch(page)
+        if failed is not None:
+            page.on("requestfailed", failed)
         page.route("**/*", lambda route: route.continue_() if route.request.url == path.as_uri() else route.abort())
         page.goto(path.as_uri(), wait_until="domcontentloaded")
         return page
@@ -253,7 +262,9 @@ class Notebook:
     def ready(self) -> Notebook:
         """Wait until the notebook is loaded and its kernel has answered."""
         self.page.wait_for_function(
-            "path => window.jupyterapp?.shell?.currentWidget?.context?.path === path", arg=self.path.name
+            "path => window.jupyterapp?.shell?.currentWidget?.context?.path === path",
+            arg=self.path.name,
+            polling=LOOKS,
         )
         self.page.evaluate(
             """async () => {
@@ -270,7 +281,7 @@ class Notebook:
     def reload(self) -> None:
         """Load the page again, as a reader does; what the kernel runs goes on."""
         self.page.reload()
-        self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext")
+        self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext", polling=LOOKS)
 
     def run(self, what: str = "notebook:run-all-cells") -> None:
         """Start cells (`notebook:run-cell`: the selected one); the page knows as ``running`` whether they still run."""
@@ -303,6 +314,15 @@ class Notebook:
                 await content.scrollToItem(content.activeCellIndex);
             }""",
             source,
+        )
+
+    def drop(self) -> None:
+        """Take away the last cell."""
+        self.page.evaluate(
+            """() => {
+                const { sharedModel } = window.jupyterapp.shell.currentWidget.content.model;
+                sharedModel.deleteCell(sharedModel.cells.length - 1);
+            }"""
         )
 
     def scroll(self, place: int) -> None:
@@ -345,7 +365,7 @@ class Notebook:
         from playwright.sync_api import TimeoutError as TooLate
 
         try:
-            self.page.wait_for_function(_IN_NOTEBOOK % expression)
+            self.page.wait_for_function(_IN_NOTEBOOK % expression, polling=LOOKS)
         except TooLate:
             SHOTS.mkdir(exist_ok=True)
             self.page.screenshot(path=SHOTS / "too-late.png")
@@ -371,10 +391,13 @@ class Notebook:
         return self.find(selector).inner_text()
 
     def shoot(self, name: str, selector: str = ".jp-OutputArea-output", folder: Path = SHOTS) -> list[Path]:
-        """Take pictures of the last output, in light and dark; return their paths."""
+        """Take pictures of the last output, in the theme that is on and then in the other; return their paths."""
         folder.mkdir(exist_ok=True)
         paths = []
-        for theme in ("dark", "light"):
+        themes = ["light", "dark"]
+        if self.page.evaluate("document.body.dataset.jpThemeLight") == "false":
+            themes.reverse()
+        for theme in themes:
             self.command("apputils:change-theme", theme=f"JupyterLab {theme.title()}")
             paths.append(folder / f"{name}-{theme}.png")
             self.find(selector).screenshot(path=paths[-1], animations="disabled")

@@ -1,6 +1,5 @@
 """The panel for whoever cannot see it, or has no mouse, or needs other colours: in JupyterLab, in chromium."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -9,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dsnb.client.events import Event
-from dsnb.display import panel
 from dsnb.display.pacing import Progress
+from tests.display.elsewhere import page_with
 from tests.display.test_panel_in_browser import VIEW
 
 AXE = Path(__file__).parent / "axe"
@@ -145,39 +144,27 @@ def test_nobody_is_shut_out_and_nobody_needs_a_mouse(lab, axe):
     notebook.close()
 
 
-# A page that knows widgets, and nothing of JupyterLab: no kernel to interrupt, nothing that sets formulas.
-ELSEWHERE = """<!doctype html><meta charset="utf-8"><style>%s</style><body><div id="here"></div><script type="module">
-%s;
-window.sent = [];
-const model = { get: () => (%s), send: (word) => sent.push(word), on: (_, take) => (window.take = take) };
-const { initialize, render } = make();
-initialize({ model });
-window.leave = render({ model, el: document.querySelector("#here") });
-</script>"""
-
-
 def test_elsewhere_the_button_asks_and_says_what_to_do_if_nobody_hears(lab):
     progress = Progress()
     state = {"model": "m", "detail": "", "stoppable": True, "word": "w", **progress.state()}
     path = lab.folder / "elsewhere.html"
-    module = panel._Panel._esm.default_value.replace("export default", "const make =", 1)
-    path.write_text(ELSEWHERE % (panel._Panel._css.default_value, module, json.dumps(state)))
+    path.write_text(page_with([state]))
     page = lab.read(path)
-    page.wait_for_function("() => window.leave")
+    page.wait_for_function("() => window.panels")
     progress.take(Event("answer", "So \\( x^2 \\) it is.\n\n```\n1 + 1\n```\n\nNext."))
-    page.evaluate("batch => take(batch)", progress.batch())
+    page.evaluate("batch => panels[0].take(batch)", progress.batch())
     assert page.locator(".dsnb-answer").inner_text().startswith("So \\( x^2 \\) it is.")
     assert page.locator(".dsnb-code button").count() == 1
     button = page.locator(".dsnb-head button")
     button.click()
     assert button.is_disabled()
-    assert page.evaluate("sent") == ["here", "stop"]
+    assert page.evaluate("panels[0].sent") == ["here", "stop"]
     page.wait_for_function("() => document.querySelector('.dsnb-phase').textContent.startsWith('the kernel is busy')")
     progress.end(
         {"ending": "interrupted", "total": "2 s", "figures": [], "notes": [], "who": [], "error": "", "share": 0}
     )
-    page.evaluate("batch => take(batch)", progress.batch())
+    page.evaluate("batch => panels[0].take(batch)", progress.batch())
     assert page.locator(".dsnb-phase").inner_text() == "interrupted · 2 s"
     assert not button.is_visible()
-    page.evaluate("leave()")
+    page.evaluate("panels[0].leave()")
     page.close()
