@@ -13,10 +13,15 @@ KERNELS = Path(__file__).parent / "kernels"
 TIMES = 3
 GOAL = 0.5  # seconds from the click to the end of the cell
 SETUP = """
-import asyncio, ipykernel, time, dsnb
+import asyncio, ipykernel, threading, time, dsnb
 from dsnb.emulator import Answer, ToolCall
 
+asked, left = threading.Event(), threading.Event()
+
 def said(request):
+    if request.last_user == "nothing":
+        asked.set()
+        left.wait(60)
     if request.last_user == "call" and not request.results:
         return Answer("", "I look it up.", (ToolCall("slow", "{}"),))
     return Answer("word " * 5000, "We think. " * 5000)
@@ -32,12 +37,14 @@ print(ipykernel.__version__)
 """
 # what the turn waits for: how it is asked, and what the page shows then
 SITUATIONS = {
-    "a stream": ('ask("hello")', "$('.dsnb-live .dsnb-reasoning .dsnb-text')?.textContent.includes('think. We')"),
+    "a stream": ('ask("hello")', "$('.dsnb-live .dsnb-reasoning > div')?.textContent.includes('think. We')"),
+    "the first byte": ('ask("nothing")', "$('.dsnb-phase').textContent.startsWith('asking · 1 s')"),
     "the queue": ('ask("hello")', "$('.dsnb-live').dataset.phase === 'queued'"),
     "a retry": ('ask("hello")', "$('.dsnb-live').dataset.phase === 'waiting'"),
     "a tool": ('ask("call", tools=[slow])', "$('.dsnb-live').dataset.phase === 'calling'"),
 }
 PREPARED = {
+    "the first byte": "asked.clear(), left.clear()",
     "the queue": "emulator.faults = ['queue@90']",
     "a retry": "emulator.faults = [503] * 9; ds.retry = dsnb.Retry(first=60, longest=60)",
 }
@@ -45,6 +52,7 @@ CELLS = {"sync": "reply = ds.{}", "async": "reply = await ds.a{}"}
 AFTER = """
 assert reply.outcome == "interrupted", reply.outcome
 assert ds.last is reply
+left.set()
 emulator.faults, emulator.clock.pace = [], 0
 assert ds.ask("hello", render=None).outcome == "stop"
 """
@@ -80,6 +88,8 @@ def measure(lab: Lab, kernel: str) -> None:
                 notebook.run("notebook:run-cell")
                 took.append(stopped(notebook, shown))
                 notebook.wait()
+                if name == "the first byte":
+                    notebook.execute("assert asked.is_set()")
                 notebook.execute(AFTER)
             late = "" if max(took) <= GOAL else f"  (goal: {GOAL})"
             print(f"    {kind} cell, {name}: {median(took):.2f} s, at most {max(took):.2f}{late}", flush=True)
