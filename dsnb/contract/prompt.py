@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import dropwhile
 from typing import Any
 
 from dsnb.contract.catalogue import Model
@@ -24,7 +23,9 @@ from dsnb.contract.templates import TEMPLATES, Segment
 from dsnb.contract.templates.segment import BOS
 from dsnb.contract.templates.turn import calls, turns
 
-__all__ = ["Segment", "answer", "fill_in_middle", "further", "render", "segments"]
+__all__ = ["Segment", "answer", "fill_in_middle", "further", "headless", "render", "segments"]
+
+_FIRST = "messages[0]"
 
 
 def segments(body: Mapping[str, Any], model: Model) -> tuple[Segment, ...]:
@@ -40,20 +41,24 @@ def segments(body: Mapping[str, Any], model: Model) -> tuple[Segment, ...]:
     return tuple(part for part in parts if part.text)
 
 
+def headless(meant: Settings) -> Settings:
+    """Return the settings of a prompt whose head is left out: all that it decides is whether there are tools."""
+    return replace(meant, tools=({},) if meant.tools else (), json_mode=False)  # one without a name is soon written
+
+
 def further(messages: Sequence[Mapping[str, Any]], meant: Settings, model: Model) -> Iterator[Segment]:
     """Yield the end of a prompt: what follows ``messages[0]``, an assistant's message, to which it answers.
 
-    So a prompt that grew is rendered from there on only. Without system messages, which some templates move.
+    So a prompt that grew is rendered from there on only; ``meant`` is `headless`. Without system messages, which some
+    templates move.
     """
-    # What stands at the head decides nothing here but whether there are tools, and one without a name is soon written.
-    headless = replace(meant, tools=({},) if meant.tools else (), json_mode=False)
-    parts = TEMPLATES[model.generation.template].prompt(turns(messages), headless, None, blank_line=False)
-
-    def told(part: Segment) -> bool:
-        return part.where.startswith("messages[0]")
-
-    rest = dropwhile(told, dropwhile(lambda part: not told(part), parts))
-    return (part for part in rest if part.text)
+    parts = TEMPLATES[model.generation.template].prompt(turns(messages), meant, None, blank_line=False)
+    for part in parts:
+        if part.where.startswith(_FIRST):  # the head has gone by
+            break
+    for part in parts:
+        if part.text and not part.where.startswith(_FIRST):
+            yield part
 
 
 def render(body: Mapping[str, Any], model: Model) -> str:

@@ -7,23 +7,24 @@ tools within a block.) So a strand keeps the tokens and units of its settled par
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 from dsnb.contract import prompt
 from dsnb.contract.cache import Left, Prefixes, units
 from dsnb.contract.catalogue import Model
+from dsnb.contract.prompt import Segment
 from dsnb.contract.settings import settings
 from dsnb.contract.templates.turn import calls
 from dsnb.contract.tokens import completion_ids, ids
 
 _Message = Mapping[str, Any]
-_QUESTION: _Message = {"role": "user", "content": "?"}  # stands for whatever is asked next
 _NOT_ASKING = frozenset({"assistant", "system", "latest_reminder"})
 
 
@@ -40,6 +41,7 @@ class Strand:
         self.size = 0  # how much is kept here, in tokens or as much
         self._body = {key: value for key, value in body.items() if key != "messages"}
         self._meant = settings(self._body, model)
+        self._headless = prompt.headless(self._meant)
         self._unit = model.generation.cache.unit
         # what is settled: where each block of questions begins, how many tokens precede it, and all tokens and units
         self._starts = [0]
@@ -63,7 +65,7 @@ class Strand:
     def grow(self, messages: Sequence[_Message]) -> None:
         """Take the messages that come after those which stand here already."""
         for message in messages[len(self.messages) :]:
-            self.messages.append(_copied(message))
+            self.messages.append(copied(message))
             if self._plain == len(self.messages) - 1 and self._goes_on(self._plain):
                 self._plain += 1
 
@@ -134,15 +136,37 @@ class Strand:
         return known
 
     def _rendered(self, count: int) -> tuple[Prefixes, array[int]]:
-        messages = self.messages[:count]
+        """Render and encode a prompt from the last block on that is settled, and settle what it asks no more."""
         start = self._settled(count)
-        if not start:
-            tail = ids(prompt.segments(self._body | {"messages": messages}, self.model))
-            return self._ended(0, tail)
-        self._settle(start)
-        meant = replace(self._meant, prefix=messages[-1].get("prefix") is True)
-        tail = ids(prompt.further(messages[start - 1 :], meant, self.model))
-        return self._ended(self._offsets[bisect_right(self._starts, start) - 1], tail)
+        place = bisect_right(self._starts, start) - 1
+        begin = self._starts[place]
+        messages = self.messages[max(begin - 1, 0) : count]
+        parts: Iterable[Segment]
+        if begin:
+            meant = replace(self._headless, prefix=True) if _begun(messages[-1]) else self._headless
+            parts = prompt.further(messages, meant, self.model)
+        else:
+            parts = prompt.segments(self._body | {"messages": messages}, self.model)
+        starts = [index for index in range(begin + 1, start + 1) if self._asks_anew(index)]
+        if not starts:
+            return self._ended(self._offsets[place], ids(parts))
+        tail = array("I")
+        for block, told in groupby(parts, lambda part: bisect_right(starts, _index(part.where, max(begin - 1, 0)))):
+            if block < len(starts):
+                self._ids += ids(told)
+                self._starts.append(starts[block])
+                self._offsets.append(len(self._ids))
+            else:
+                tail = ids(told)
+        whole = len(self._units) * self._unit
+        self._units += units(self._ids[whole:], self._unit, self._units[-1] if self._units else b"")
+        self.size += len(self._ids) - self._offsets[place]
+        return self._ended(len(self._ids), tail)
+
+    def _asks_anew(self, index: int) -> bool:
+        """Whether a block of questions begins with a message: the first behind an answer."""
+        before, role = self.messages[index - 1].get("role"), self.messages[index].get("role")
+        return before == "assistant" and role != "assistant"
 
     def _ended(self, offset: int, tail: array[int]) -> tuple[Prefixes, array[int]]:
         whole = offset // self._unit
@@ -179,27 +203,19 @@ class Strand:
             start -= 1
         return max(start, 0)
 
-    def _settle(self, start: int) -> None:
-        """Render and encode what was not settled yet before message ``start``."""
-        for place in range(self._starts[-1] + 1, start + 1):
-            roles = [message.get("role") for message in self.messages[place - 1 : place + 1]]
-            if roles[0] != "assistant" or roles[1:] == ["assistant"]:
-                continue
-            last = self._starts[-1]
-            told = [*self.messages[max(last - 1, 0) : place], _QUESTION]
-            asked = f"messages[{len(told) - 1}]"
-            body = self._body | {"messages": told}
-            parts = prompt.further(told, self._meant, self.model) if last else prompt.segments(body, self.model)
-            known = [part for part in parts if not part.where.startswith((asked, "generation"))]
-            self._ids += ids(known)
-            self._starts.append(place)
-            self.size += len(self._ids) - self._offsets[-1]
-            self._offsets.append(len(self._ids))
-        whole = len(self._units) * self._unit
-        self._units += units(self._ids[whole:], self._unit, self._units[-1] if self._units else b"")
+
+def _index(where: str, first: int) -> int:
+    """Return to which message a part of a prompt belongs, ``first`` being that which it calls the first."""
+    if where.startswith("messages["):
+        return first + int(where[len("messages[") : where.index("]")])
+    return sys.maxsize if where == "generation" else 0
 
 
-def _copied(message: _Message) -> dict[str, Any]:
+def _begun(message: _Message) -> bool:
+    return message.get("role") == "assistant" and message.get("prefix") is True
+
+
+def copied(message: _Message) -> dict[str, Any]:
     """Return a message that shares nothing which can be changed."""
     if all(isinstance(value, str) or value is None for value in message.values()):
         return dict(message)

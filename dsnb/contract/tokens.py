@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
 from importlib.util import find_spec
-from itertools import accumulate, groupby
+from itertools import accumulate
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -238,20 +238,30 @@ def spread(segments: Iterable[Segment]) -> dict[str, int]:
 
 def _runs(segments: Iterable[Segment]) -> Iterator[list[Segment]]:
     """Yield each special token by itself, and the segments between two of them together."""
-    for control, group in groupby(segments, key=lambda segment: segment.control):
-        if control:
-            for segment in group:
-                yield [segment]
-        else:
-            yield list(group)
+    run: list[Segment] = []
+    for segment in segments:
+        if not segment.control:
+            run.append(segment)
+            continue
+        if run:
+            yield run
+            run = []
+        yield [segment]
+    if run:
+        yield run
 
 
 def _run_ids(run: list[Segment]) -> Sequence[int]:
     first = run[0]
-    if not first.control:
-        return _remembered(first.text if len(run) == 1 else "".join(segment.text for segment in run))
-    number = _tokenizer().token_to_id(first.text)
-    return (_LATER_SPECIAL[first.text] if number is None else number,)
+    if first.control:
+        return _special(first.text)
+    return _remembered(first.text if len(run) == 1 else "".join(segment.text for segment in run))
+
+
+@cache
+def _special(text: str) -> tuple[int]:
+    number = _tokenizer().token_to_id(text)
+    return (_LATER_SPECIAL[text] if number is None else number,)
 
 
 class _Memory:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsnb.errors import RequestError
 
@@ -24,8 +23,7 @@ DSML = "｜DSML｜"
 _CONTROL = re.compile(f"(<｜[^｜<>]+｜>|{DSML}|{THINK}|{END_THINK})")
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """Hold a stretch of the prompt and where it comes from.
 
     ``where`` is a path into the request (``"messages[2].content"``, ``"tools[0]"``) or a part of the template

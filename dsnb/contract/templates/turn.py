@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsnb.contract.templates.segment import IMAGE, Segment
 
@@ -19,8 +19,7 @@ class Call:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """Hold one message; ``where`` is its path.
 
     ``answers`` is the id of the call that a tool result belongs to; ``contentless`` says that there is no ``content``
@@ -58,15 +57,15 @@ def calls(value: object) -> tuple[Call, ...]:
 
 
 def _turn(message: Mapping[str, Any], where: str) -> Turn:
-    role = message.get("role")
+    role, content = message.get("role"), message.get("content")
     called = message.get("tool_calls") if role == "assistant" else None
     return Turn(
         role=role if isinstance(role, str) and role in _ROLES else "user",
         where=where,
-        content=tuple(part for part in _content(message.get("content"), f"{where}.content") if part.text),
+        content=tuple(part for part in _content(content, f"{where}.content") if part.text) if content else (),
         reasoning=_text(message.get("reasoning_content")),
-        calls=calls(called),
-        call_ids=tuple(_text(call.get("id")) for _, call in _mappings(called)),
+        calls=calls(called) if called else (),
+        call_ids=tuple(_text(call.get("id")) for _, call in _mappings(called)) if called else (),
         answers=_text(message.get("tool_call_id")),
         prefix=message.get("prefix") is True,
         contentless="content" not in message,
@@ -88,6 +87,8 @@ def _content(value: object, where: str) -> Iterator[Segment]:
 
 def _in_call_order(read: list[Turn]) -> list[Turn]:
     """Sort the tool results of each block by the calls before it, as the public encoders of V4 and V4.1 do."""
+    if all(turn.role != "tool" for turn in read):
+        return read
     order: dict[str, int] = {}
     start = 0
     for end, turn in enumerate([*read, Turn("end", "", ())]):

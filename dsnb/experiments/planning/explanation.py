@@ -96,7 +96,7 @@ class CacheDiff:
         mended = mending.mended(self.cause, self.before, self.after, self.where)
         if mended is None:
             return None
-        found = planned_after(mended.after, [mended.before], self.contract)
+        found = planned_after(mended.after, [mended.before.past], self.contract)
         saved = found.cache_hit_tokens - self.cache_hit_tokens
         return Suggestion(mended.words, saved, self._more(saved, None)) if saved > 0 else None
 
@@ -149,7 +149,7 @@ def difference(before: Asked, after: Asked, contract: Contract) -> CacheDiff:
         hit = 0
         places = (found, found)
     elif found == "appended":
-        hit = planned_after(after, [before], contract).cache_hit_tokens
+        hit = planned_after(after, [before.past], contract).cache_hit_tokens
     elif rule.whole_units_at_ends:
         hit = again if again <= shared else 0
     else:

@@ -24,11 +24,14 @@ class Memory:
 
     def strand(self, frame: Frame, messages: Sequence[Mapping[str, Any]]) -> Strand:
         """Return a strand that begins with the messages: one that does already, or one that grew or branched."""
-        key = (frame.model, repr(frame.settings))
-        known = [strand for mine, strand in self._strands if mine == key]
-        best = max(known, key=lambda strand: strand.common(messages), default=None)
-        shared = best.common(messages) if best else 0
-        if best is None or not shared:
+        key = (frame.model, frame.meant)
+        best, shared = None, 0
+        for mine, known in reversed(self._strands):
+            if mine == key and (common := known.common(messages)) > shared:
+                best, shared = known, common
+                if shared == len(messages):
+                    break
+        if best is None:
             strand = Strand(frame.body, frame.model)
         elif shared == len(messages) or shared == len(best.messages):
             strand = best

@@ -17,7 +17,7 @@ from dsnb.contract.tokens import spread
 from dsnb.conversation import Conversation
 from dsnb.errors import RequestError
 from dsnb.experiments.planning import remarks
-from dsnb.experiments.planning.asked import Asked, Frame, Reading
+from dsnb.experiments.planning.asked import Asked, Frame, Past, Reading
 from dsnb.experiments.planning.memory import MEMORY, Places
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def reading_for(given: Any, model: str | None, at: Instant | None, options: Mapp
     """Return what reads requests at an instant, by default that of the conversation's session, else now."""
     session = getattr(given, "session", None) if isinstance(given, Conversation) else None
     if at is None and session is not None:
-        contract = session.contract
+        contract = _contract(session.contract.instant.replace(microsecond=0))
     else:
         # nothing in a contract changes within a second, so turns that are planned in a row share one
         contract = _contract(datetime.now(UTC).replace(microsecond=0) if at is None else at)
@@ -200,22 +200,23 @@ def reading_for(given: Any, model: str | None, at: Instant | None, options: Mapp
 _contract = lru_cache(maxsize=16)(contract_at)
 
 
-def planned_after(planned: Asked, earlier: Sequence[Asked], contract: Contract, *, output: int | None = None) -> Plan:
+def planned_after(planned: Asked, earlier: Sequence[Past], contract: Contract, *, output: int | None = None) -> Plan:
     """Return the plan of a request after others."""
     frame = planned.frame
-    frames = {id(each.frame): each.frame for each in earlier}
-    others = {key: _unshared(other, frame) for key, other in frames.items()}
-    counted = [each for each in earlier if not others[id(each.frame)]]
+    apart = {other: why for other in {each[0] for each in earlier} if (why := _unshared(other, frame))}
+    counted = [each for each in earlier if each[0] not in apart] if apart else earlier
+    lengths = [len(messages) for _, messages, _ in counted]
     with MEMORY.lock:
         places = Places(MEMORY, planned)
-        places.of(max([planned, *counted], key=lambda each: len(each.messages)))  # the others lie along it
+        if lengths and max(lengths) > len(planned.messages):
+            places.of(Asked(*counted[lengths.index(max(lengths))]))  # along which the others lie
         own = places.of(planned)
         prompt = own.prompt(len(planned.messages))
-        hit, unit, told = _best(planned, counted, places, own, prompt)
+        hit, unit, told = _best(planned, counted, lengths, places, own, prompt)
         snapshot = Asked(frame, own.messages[: len(planned.messages)])
         MEMORY.trim()
-    lengths = [each.reply.usage.completion_tokens for each in earlier if each.reply and each.reply.usage]
-    known = [length for length in lengths if length is not None]
+    usages = [reply.usage for _, _, reply in earlier if reply and reply.usage]
+    known = [usage.completion_tokens for usage in usages if usage.completion_tokens is not None]
     expected = round(sum(known) / len(known)) if known else None
     confidence, reasons = remarks.confidence(frame, prompt.length, unit, counted, told=told)
     return Plan(
@@ -229,7 +230,7 @@ def planned_after(planned: Asked, earlier: Sequence[Asked], contract: Contract, 
         asked=snapshot,
         contract=contract,
         earlier=len(counted),
-        apart=tuple(sorted({why for why in others.values() if why})),
+        apart=tuple(sorted(set(apart.values()))),
     )
 
 
@@ -241,16 +242,16 @@ def _unshared(frame: Frame, other: Frame) -> str:
 
 
 def _best(
-    planned: Asked, earlier: Sequence[Asked], places: Places, own: Strand, prompt: Prefixes
+    planned: Asked, earlier: Sequence[Past], lengths: Sequence[int], places: Places, own: Strand, prompt: Prefixes
 ) -> tuple[int, Unit | None, str]:
     """Return the longest hit, what gives it, and how its reply is known: ``given``, ``read`` in the history, or not."""
     rule = planned.frame.model.generation.cache
     best, unit, told, reached = 0, None, "", 0
-    lengths = [len(asked.messages) for asked in earlier]
     for place in sorted(range(len(earlier)), key=lengths.__getitem__, reverse=True):
-        asked, count = earlier[place], lengths[place]
+        count = lengths[place]
         if count < reached:  # it parts from this prompt, or ends, before the end of the one that was found
             break
+        asked = Asked(*earlier[place])
         strand = places.of(asked)
         left = _left(strand, asked, places)
         hit, end = left.hit(prompt, rule)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dsnb.client.lint import judge
 from dsnb.contract import Finding
 from dsnb.errors import ConfigurationError
-from dsnb.experiments.planning.asked import Asked, Frame
+from dsnb.experiments.planning.asked import Frame, Past
 
 if TYPE_CHECKING:
     from dsnb.experiments.planning.plan import Plan, Unit
@@ -20,7 +20,7 @@ _SHORTEST_SEEN: Final = 212
 
 
 def confidence(
-    frame: Frame, length: int, unit: Unit | None, earlier: Sequence[Asked], *, told: str
+    frame: Frame, length: int, unit: Unit | None, earlier: Sequence[Past], *, told: str
 ) -> tuple[str, tuple[str, ...]]:
     """Return how sure the expected hit is (``"H"``, ``"M"``, ``"L"``), and the reasons."""
     if not earlier or length < frame.model.generation.cache.minimum:
@@ -30,7 +30,7 @@ def confidence(
     return grade, tuple(reason for _, reason in found)
 
 
-def _nothing(length: int, frame: Frame, earlier: Sequence[Asked]) -> str:
+def _nothing(length: int, frame: Frame, earlier: Sequence[Past]) -> str:
     if earlier:
         rule = frame.model.generation.cache
         return f"The prompt has {length} tokens, and nothing under {rule.minimum} is ever read from the cache."
@@ -40,14 +40,14 @@ def _nothing(length: int, frame: Frame, earlier: Sequence[Asked]) -> str:
 
 
 def _doubts(
-    frame: Frame, length: int, unit: Unit | None, earlier: Sequence[Asked], *, told: str
+    frame: Frame, length: int, unit: Unit | None, earlier: Sequence[Past], *, told: str
 ) -> Iterator[tuple[str, str]]:
     rule = frame.model.generation.cache
     if rule.confidence == "L":
         yield "L", f"Units of {rule.unit} tokens were measured on V4, and never for {frame.model.title}."
     elif not rule.whole_units_at_ends:
         yield "M", "Of recorded calls to V3 and V3.2, 92 in 100 hit exactly so, and the rest one unit less."
-    if rule.whole_units_at_ends and unit is None and any(each.reply is None for each in earlier):
+    if rule.whole_units_at_ends and unit is None and any(reply is None for _, _, reply in earlier):
         yield (
             "M",
             "The guide says that a beginning which several requests share may become a unit; no recording shows it.",
