@@ -34,7 +34,8 @@ def main() -> None:
     else:
         print("  the recorded exchanges are not here")
     for words in (40, 80, 200):
-        conversation(words)
+        conversation(words, "lists", plans)
+    conversation(80, "a Conversation", chatted)
     for case in ("early", "middle", "late", "moved"):
         print(
             subprocess.run([sys.executable, "-m", __name__, case], capture_output=True, text=True, check=True).stdout,
@@ -65,7 +66,7 @@ def recorded() -> None:
         print(f"  exact {errors.count(0)} of {len(errors)} ({share:.0%}), within a unit {near:.0%}")
 
 
-def conversation(words: int) -> None:
+def conversation(words: int, form: str, plans: Callable[[list[dict[str, str]]], None]) -> None:
     """Plan each turn after all before it, and tokenize the last prompt once."""
     ratios = []
     for repeat in range(REPEATS):
@@ -82,7 +83,7 @@ def conversation(words: int) -> None:
         ratios.append(planned / once)
     length = tokens.prompt_tokens(body, model)
     print(
-        f"  plan, {TURNS} turns each after all before it, {length:,} tokens at the end: "
+        f"  plan, {form}, {TURNS} turns each after all before it, {length:,} tokens at the end: "
         f"{statistics.median(ratios):.2f} x tokenizing that once (worst of {REPEATS}: {max(ratios):.2f}; goal: 2)"
     )
 
@@ -92,6 +93,14 @@ def plans(messages: list[dict[str, str]]) -> None:
     for count in range(1, len(messages) + 1, 2):
         after.append(messages[:count])
         dsnb.plan(after[-1], after=after[:-1], at=AT, thinking=False)
+
+
+def chatted(messages: list[dict[str, str]]) -> None:
+    chat = dsnb.Conversation(model="deepseek-flash", thinking=False)
+    for place in range(0, len(messages), 2):
+        dsnb.plan(chat, messages[place]["content"], at=AT)
+        for said in messages[place + 1 : place + 2]:
+            chat.take(messages[place : place + 1], dsnb.Reply(answer=said["content"]))
 
 
 def explained(case: str) -> None:

@@ -236,6 +236,72 @@ def test_each_turn_costs_what_is_new_in_it(monkeypatch):
     assert len(memory._strands) == 1
 
 
+def grown(turns):
+    """Return a conversation's messages, so many of its turns."""
+    return [
+        {"role": ("user", "assistant")[place % 2], "content": LINE.format(place if place % 2 else -place)}
+        for place in range(2 * turns - 1)
+    ]
+
+
+@dsnb.tool
+def lookup(place: str) -> str:
+    """Look a place up."""
+    return place
+
+
+def in_lists(messages, **options):
+    return [messages[:place] for place in range(1, len(messages), 2)]
+
+
+def with_replies(messages, **options):
+    replies = [dsnb.Reply(answer=message["content"]) for message in messages[1::2]]
+    return [each for pair in zip(in_lists(messages), replies, strict=True) for each in pair]
+
+
+def in_keywords(messages, **options):
+    body = {"temperature": 0, "thinking": False, "model": "deepseek-v4-flash", **options}
+    return [{"messages": each, **body} if isinstance(each, list) else each for each in with_replies(messages)]
+
+
+MOST_LINES = 45  # of Python for one earlier request more; a plan takes some 2,000
+
+
+@pytest.mark.parametrize("form", [in_lists, with_replies, in_keywords])
+@pytest.mark.parametrize("options", [{}, {"tools": TOOLS}, {"tools": [lookup]}])
+def test_one_earlier_request_more_costs_next_to_nothing(monkeypatch, form, options):
+    monkeypatch.setattr(planning, "MEMORY", Memory(capacity=1_000_000))
+    work = {}
+    for turns in (4, 5, 44, 45):
+        messages = grown(turns)
+        after = form(messages, **options)
+        work[turns] = effort(partial(live, messages, after=after, **options))
+    assert work[45] - work[5] < 40 * MOST_LINES
+
+
+@pytest.mark.parametrize("tools", [None, TOOLS, [lookup]])
+def test_a_conversation_that_grew_is_not_read_anew(monkeypatch, tools):
+    monkeypatch.setattr(planning, "MEMORY", Memory(capacity=1_000_000))
+    chat = dsnb.Conversation(model="deepseek-v4-flash", thinking=False, tools=tools)
+    work, hits = [], []
+    for number in range(45):
+        found = []
+        work.append(effort(lambda: found.append(dsnb.plan(chat, LINE.format(number), at="2026-07-27"))))  # noqa: B023
+        hits.append(found[0].cache_hit_tokens)
+        chat.take([{"role": "user", "content": LINE.format(number)}], dsnb.Reply(answer=LINE.format(-number)))
+    assert work[44] - work[4] < 40 * MOST_LINES
+    assert hits[44] > hits[34] > 0
+    chat.messages[0]["content"] = "Another beginning."
+    for rest in (90, 40, 7):
+        del chat.messages[rest:]
+        chat.replies.pop()
+        told = [dsnb.plan(each, "and?", at="2026-07-27") for each in (chat, chat.fork())]
+        assert told[0].asked.request.body["messages"][0]["content"] == "Another beginning."
+        assert [(each.prompt_tokens, each.cache_hit_tokens, each.earlier) for each in told[:1]] == [
+            (each.prompt_tokens, each.cache_hit_tokens, each.earlier) for each in told[1:]
+        ]
+
+
 def test_memory_is_bounded(monkeypatch):
     memory = Memory(capacity=3_000)
     monkeypatch.setattr(planning, "MEMORY", memory)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import marshal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
 from operator import is_
@@ -15,7 +16,7 @@ from dsnb.client.endpoint import DEEPSEEK_API, Endpoint
 from dsnb.client.reply import Reply
 from dsnb.client.request import Request, messages_of
 from dsnb.client.timeouts import Timeouts
-from dsnb.contract import Contract, Finding, Model, Settings
+from dsnb.contract import Contract, Finding, Model, Settings, at
 from dsnb.contract.passback import rendered
 from dsnb.contract.settings import settings
 from dsnb.conversation import Conversation
@@ -107,7 +108,7 @@ class Reading:
         """Return earlier requests, oldest first; a reply belongs to the one before it."""
         found: list[Past] = []
         plain: Frame | None = None
-        for item in [given] if isinstance(given, str | Mapping | Conversation | Reply) else given:
+        for item in [given] if isinstance(given, (str, dict, Mapping, Conversation, Reply)) else given:
             if type(item) is list and item and type(item[-1]) is dict and "prefix" not in item[-1]:
                 if plain is None and (plain := self._frame(self._shared)) is None:
                     found.append(self._past(item, self._shared))
@@ -214,7 +215,7 @@ class Reading:
         if options.get("start") or options.get("json") not in (None, False, True):
             return None
         written = _written(options)
-        made = self._made_frame(options) if written is None else _known(self.contract, *written)
+        made = self._made_frame(options) if written is None else _known(self.contract.instant, *written)
         self._frames.append((options, made))
         return made
 
@@ -262,10 +263,10 @@ class Reading:
 
 
 @lru_cache(maxsize=64)
-def _known(contract: Contract, options: bytes, tools: tuple[Tool[..., Any], ...], _schemas: bytes) -> Frame:
+def _known(instant: datetime, options: bytes, tools: tuple[Tool[..., Any], ...], _schemas: bytes) -> Frame:
     """Return a frame that was made before: planning one conversation makes the same one for every turn."""
     read = marshal.loads(options)  # noqa: S302 — what was written here, and what nobody else can change
-    return Reading(contract, {}, "")._made_frame(read | ({"tools": list(tools)} if tools else {}))  # noqa: SLF001
+    return Reading(at(instant), {}, "")._made_frame(read | ({"tools": list(tools)} if tools else {}))  # noqa: SLF001
 
 
 def _written(options: Mapping[str, Any]) -> tuple[bytes, tuple[Tool[..., Any], ...], bytes] | None:
