@@ -8,7 +8,12 @@ ifeq ($(ENV),.venv)
 READY := .venv/.ready
 endif
 
-.PHONY: lab test test-live check bench picture notebooks lock clean
+# Hundreds of processes start in a test run: what one has compiled is kept for the others, whatever the machine says.
+export PYTHONDONTWRITEBYTECODE :=
+# Three workers for two cores, since many a test waits; the tests of a file stay together, and share what they need.
+SPREAD := -n 3 --dist loadfile
+
+.PHONY: lab test test-slow test-live check bench picture notebooks lock clean
 .DEFAULT_GOAL := test
 
 lab: $(READY)
@@ -17,8 +22,12 @@ lab: $(READY)
 # offline whatever the environment says; each notebook is compared with its stored outputs; what needs a browser is
 # skipped without chromium (Debian: sudo apt-get install chromium)
 test: check
-	DSNB_OFFLINE=1 $(BIN)/python -m pytest -n 3 --dist loadfile
-	DSNB_OFFLINE=1 DSNB_RENDER=final $(BIN)/python -m pytest -q -p no:warnings -n 3 --dist loadfile --nbval --nbval-current-env notebooks
+	DSNB_OFFLINE=1 $(BIN)/python -m pytest $(SPREAD) -p no:nbval -m "not slow"
+	DSNB_OFFLINE=1 DSNB_RENDER=final $(BIN)/python -m pytest -q -p no:warnings $(SPREAD) --nbval --nbval-current-env notebooks
+
+# what takes minutes and seldom breaks alone: walks through JupyterLab, killed processes, Dask, chaos, a local model
+test-slow: $(READY)
+	DSNB_OFFLINE=1 $(BIN)/python -m pytest $(SPREAD) -p no:nbval -m slow
 
 # asks the real API: needs DEEPSEEK_API_KEY and costs money, BUDGET for each notebook at most
 BUDGET ?= 0.10 USD
@@ -41,11 +50,11 @@ picture: $(READY)  ## docs/panel-light.png and docs/panel-dark.png, by chromium
 notebooks: $(READY)  ## runs them all offline and stores what they say; look at the difference before you commit it
 	$(BIN)/python -m tests.storing
 
-# uv installs in seconds what pip installs in a minute; pip only fetches uv
+# uv installs in seconds what pip installs in a minute, and compiles on both cores; pip only fetches uv
 .venv/.ready: requirements.lock requirements-uv.lock requirements-model.lock pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
-	.venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes $(filter %.lock,$^)
+	.venv/bin/uv pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes $(filter %.lock,$^)
 	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
 	touch $@
 

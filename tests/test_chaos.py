@@ -41,6 +41,7 @@ def whole():
 
 
 @pytest.mark.parametrize("way", ["threads", "tasks"])
+@pytest.mark.slow
 def test_every_turn_ends_right_or_with_a_typed_error_and_the_books_agree(way, whole):
     with dsnb.Emulator(engine=chaos.story, faults=chaos.FAULTS, seed=3) as emulator:
         made, books, ds = asked(way, emulator, retry=chaos.RETRY, timeouts=dsnb.Timeouts(read=3, stall=0.3))
@@ -98,6 +99,7 @@ def test_while_an_endpoint_is_down_hardly_anything_is_sent(way, fault):
         assert emulator.verdict().fouls == ()
 
 
+@pytest.mark.slow
 def test_five_hundred_streams_at_once():
     number = 500
 

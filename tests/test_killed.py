@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import dsnb
 from tests.patience import PATIENCE
 
@@ -36,6 +38,7 @@ for _ in range(int("TIMES")):
 """
 
 
+@pytest.mark.slow
 def test_what_was_finished_is_kept_and_what_was_not_is_seen(tmp_path):
     path = tmp_path / "usage.sqlite"
     with dsnb.Emulator(DAY, faults=["ok", *["ok", "stall@3"] * TIMES]) as emulator:

@@ -74,6 +74,7 @@ def write(path, *sources):
 
 
 @pytest.mark.skipif(bool(NEEDED), reason=f"needs {', '.join(NEEDED)} (pip install 'dsnb[dev]')")
+@pytest.mark.slow
 def test_storing_twice_changes_nothing_and_a_failure_neither(tmp_path, monkeypatch):
     from tests import storing
 

@@ -249,6 +249,7 @@ WORDS = st.lists(st.text(max_size=5) | st.sampled_from(["\ud83d", "\ude00", "<th
 
 @settings(max_examples=20, deadline=None)
 @given(WORDS, st.booleans())
+@pytest.mark.slow
 def test_a_completion_reads_the_same_split_at_every_byte(words: list[str], echo: bool) -> None:
     prompt = "p 😀\n" if echo else ""
     data = stream(prompt, *words)

@@ -75,6 +75,7 @@ def test_nothing_is_held_back_once_the_end_is_told() -> None:
 
 
 @pytest.mark.parametrize("hostile", [" ", "<", "`</think>", "</think", "\n"])
+@pytest.mark.slow
 def test_think_tags_cost_no_more_in_long_texts(hostile: str) -> None:
     def cost(count: int) -> int:
         many, long = content(*[hostile] * count), content(hostile * count * 20)

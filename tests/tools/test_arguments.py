@@ -139,6 +139,7 @@ def right(arguments: str) -> bool:
 
 @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(st.lists(broken.filter(lambda arguments: not right(arguments)), min_size=10, max_size=10))
+@pytest.mark.slow
 def test_ten_thousand_malformed_arguments_are_answered_and_none_is_executed(batch):
     calls = [ToolCall(place, f"call_{place:02}_x", "order", arguments) for place, arguments in enumerate(batch)]
     assert list(BOX.run(calls)) == calls

@@ -3,7 +3,6 @@
 import json
 from typing import Annotated
 
-import jsonschema
 import pytest
 from pydantic import BaseModel, Field, create_model
 
@@ -29,8 +28,15 @@ def findings(tool: Tool):
     return [finding for finding in check(body, NOW, beta=True) if finding.effect != "billed"]
 
 
+def validator():
+    """Return the validator of JSON Schema; importing it takes seconds, which not every process has to spend."""
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator
+
+
 def valid(schema, instance) -> bool:
-    return jsonschema.Draft202012Validator(schema).is_valid(instance)
+    return validator()(schema).is_valid(instance)
 
 
 def test_there_are_forty_shapes_and_more():
@@ -43,7 +49,7 @@ def test_what_strict_mode_can_express_is_strict(shape):
     tool = made(hint)
     assert (tool.strict, tool.loose) == (True, None)
     assert tool.schema["function"]["strict"] is True
-    jsonschema.Draft202012Validator.check_schema(tool.parameters)
+    validator().check_schema(tool.parameters)
     assert findings(tool) == []  # neither refused nor without effect
     assert valid(tool.parameters, {"value": value})
     tool.prepare(json.dumps({"value": value}))()
@@ -57,7 +63,7 @@ def test_what_it_cannot_express_says_so_and_names_the_parameter(shape):
     assert "strict" not in tool.schema["function"]
     assert "`value" in tool.loose or "`Chain.rest" in tool.loose
     assert word in tool.loose
-    jsonschema.Draft202012Validator.check_schema(tool.parameters)
+    validator().check_schema(tool.parameters)
     assert findings(tool) == []
     with pytest.raises(RequestError) as caught:
         made(hint, strict=True)
@@ -69,7 +75,7 @@ def test_strict_false_is_never_strict(shape):
     tool = made((STRICT | LOOSE)[shape][0], strict=False)
     assert "strict" not in tool.schema["function"]
     assert tool.loose == "It was made with strict=False."
-    jsonschema.Draft202012Validator.check_schema(tool.parameters)
+    validator().check_schema(tool.parameters)
 
 
 def test_constraints_without_a_keyword_are_told_in_words():
@@ -139,7 +145,7 @@ def test_types_that_grow_when_written_out_are_refused_for_strict_mode():
         kind = create_model(f"Level{level}", **fields)
     tool = made(kind)
     assert "more than 2,000 places" in tool.loose
-    jsonschema.Draft202012Validator.check_schema(tool.parameters)
+    validator().check_schema(tool.parameters)
 
 
 def test_every_place_of_an_objection_is_named_once():
@@ -162,4 +168,4 @@ def test_without_parameters_there_is_nothing_to_enforce():
 
     assert "has no parameters" in tool(now).loose
     assert tool(now).parameters["properties"] == {}
-    jsonschema.Draft202012Validator.check_schema(tool(now).parameters)
+    validator().check_schema(tool(now).parameters)

@@ -53,6 +53,7 @@ log.close()
 """
 
 
+@pytest.mark.slow
 def test_sixteen_thousand_rows_from_two_processes_of_eight_threads(tmp_path) -> None:
     path, calls = tmp_path / "usage.sqlite", 334  # of three rows each
     finish(start(WRITE, path, "one", calls), start(WRITE, path, "two", calls))
@@ -70,6 +71,7 @@ def test_sixteen_thousand_rows_from_two_processes_of_eight_threads(tmp_path) -> 
     assert whole(path)
 
 
+@pytest.mark.slow
 def test_eight_processes_that_begin_a_file_at_once(tmp_path) -> None:
     path = tmp_path / "usage.sqlite"
     code = "print('ready', flush=True)\nsys.stdin.readline()\nlog = UsageLog(path)\nlog_call(log)\nlog.close()"
