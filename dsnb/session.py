@@ -103,11 +103,11 @@ class Session:
         ``render`` chooses how it is shown: ``live``, ``final``, ``plain``, None for not at all, or ``auto`` (see
         `dsnb.render`). Takes the options of `stream`, and raises what it raises.
         """
-        return self._shown(self._turn(prompt, **options), render)
+        return self._shown(self._turn(prompt, **options), render, options.get("into"))
 
     async def aask(self, prompt: str | Messages, *, render: str | None = "auto", **options: Any) -> Reply:
         """Do as `ask` does, for an event loop."""
-        return await self._ashown(self._turn(prompt, **options), render)
+        return await self._ashown(self._turn(prompt, **options), render, options.get("into"))
 
     def stream(self, prompt: str | Messages, **options: Any) -> Iterator[Event]:
         """Ask, and yield typed events as they come; nothing is displayed.
@@ -228,14 +228,14 @@ class Session:
         state = f" · {', '.join(down)} down" if down else ""
         return f"<dsnb.Session {where} · {self.model}{state}>"
 
-    def _shown(self, turn: Turn, render: str | None) -> Reply:
-        with self._showing(turn, render) as show, closing(self._run(turn)) as events:
+    def _shown(self, turn: Turn, render: str | None, into: Conversation | None = None) -> Reply:
+        with self._showing(turn, render, into) as show, closing(self._run(turn)) as events:
             for event in events:
                 show(event)
         return turn.reply
 
-    async def _ashown(self, turn: Turn, render: str | None) -> Reply:
-        with self._showing(turn, render, asyncio.current_task()) as show:
+    async def _ashown(self, turn: Turn, render: str | None, into: Conversation | None = None) -> Reply:
+        with self._showing(turn, render, into, asyncio.current_task()) as show:
             async with aclosing(self._arun(turn)) as events:
                 async for event in events:
                     show(event)
@@ -264,7 +264,9 @@ class Session:
         yield turn.end()
 
     @contextmanager
-    def _showing(self, turn: Turn, render: str | None, task: asyncio.Task[Any] | None = None) -> Iterator[View]:
+    def _showing(
+        self, turn: Turn, render: str | None, into: Conversation | None, task: asyncio.Task[Any] | None = None
+    ) -> Iterator[View]:
         """Open a view for a turn, and close it however the turn ends; ``task`` drives it, where an event loop does."""
         if self.emulator is not None:  # what nobody watches need not take its time
             self.emulator.clock.pace = 1.0 if display.chosen(render) == "live" else 0.0
@@ -275,6 +277,7 @@ class Session:
             thinking=asked.thinking,
             effort=asked.effort,
             prose=not (turn.request.start or turn.request.completion),
+            messages=() if into is None else turn.request.body["messages"],
             stop=stop,
         )
         error: DsnbError | None = None

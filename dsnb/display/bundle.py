@@ -16,15 +16,17 @@ from dsnb.display.styles import style
 from dsnb.errors import DsnbError
 
 
-def bundle(reply: Reply, error: DsnbError | None = None) -> dict[str, str]:
+def bundle(reply: Reply, error: DsnbError | None = None, asked: Part | None = None) -> dict[str, str]:
     """Return the representations of a reply by MIME type; ``error`` says why it is only a part.
+
+    ``asked`` is the question, where the turn is one of a conversation.
 
     A turn of several rounds is told step by step: what was thought and said, what was called, what came of it. What
     it took is told once, for all of it.
     """
     rounds = reply.rounds or (reply,)
-    sheet = style() + (style("joined") if any(map(_goes_on, rounds)) else "")
-    return parts.bundle(list(_parts(reply, error)), sheet)
+    sheet = style() + (style("joined") if any(map(_goes_on, rounds)) else "") + (style("dialogue") if asked else "")
+    return parts.bundle(list(_parts(reply, error, asked)), sheet)
 
 
 def figures_line(reply: Reply) -> str:
@@ -33,9 +35,11 @@ def figures_line(reply: Reply) -> str:
     return figures.plain if figures is not None else ""
 
 
-def _parts(reply: Reply, error: DsnbError | None) -> Iterator[Part]:
+def _parts(reply: Reply, error: DsnbError | None, asked: Part | None) -> Iterator[Part]:
     model, *others = summary.who(reply)
     yield parts.head(model, others, "failed" if error is not None else summary.ending(reply))
+    if asked is not None:
+        yield asked
     rounds = reply.rounds or (reply,)
     alone = len(rounds) == 1 and not reply.answer and not reply.tool_calls  # there is nothing but reasoning to read
     for each in rounds:

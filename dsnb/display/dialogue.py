@@ -34,6 +34,19 @@ def bundle(messages: Sequence[Message], replies: Sequence[Reply] = ()) -> dict[s
     return parts.bundle(list(_parts(messages, replies)), style() + style("dialogue"), "dialogue")
 
 
+def asked(messages: Sequence[Message]) -> Part | None:
+    """Return what the last turn asks, folded behind its number and its first line; None where nothing is asked."""
+    turns = [turn for turn in _turns(_said(messages, _Known(()))) if turn.question]
+    if not turns:
+        return None
+    label, last = f"Turn {len(turns)}", turns[-1]
+    question = "\n\n".join(said.content for said in last.said if said.role == "user")
+    body = parts.prose(question, breaks=True, kind="question")
+    return replace(
+        parts.fold("asked", label, last.question, [body]), plain=f"{label}\n{parts.indented(question, '  ')}"
+    )
+
+
 def _parts(messages: Sequence[Message], replies: Sequence[Reply]) -> Iterator[Part]:
     turns = _turns(_said(messages, _Known(replies)))
     yield parts.head("Conversation", _about(messages, replies))

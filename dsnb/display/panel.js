@@ -7,8 +7,10 @@ const LOST = "…"; // stands where text is missing until the kernel has sent th
 const TICK = 250; // ms: shows each second within a quarter of it
 const LINE = 300; // characters of the reasoning that its folded line can show on the widest screen
 const PORTION = 24; // blocks that are styled and laid out together: about two screens
+const BEGINS = /^<(p|h\d)[ >]/; // with which the next begins: their margins are known in portions.css
 const LINES = 4000; // characters of text, up to the end of their line, that are laid out together: about a screen
-const ENDLESS = 20_000; // characters of a line that are too many to lay out with each word: it is broken at a space
+const ENDLESS = 8000; // characters of a line that are too many to lay out with each word: it is broken where it may be
+const BREAK = /[\s\u3000-\u303f\uff00-\uffef]/g; // spaces, and the punctuation of languages that have none
 const PATIENCE = 1500; // ms: a turn that can be stopped has stopped by then
 const GONE = new Set(["autorestarting", "restarting", "terminating", "dead"]); // what becomes of kernels
 const MARKS = /^[\s#>*_`-]+/; // of Markdown, before a first line
@@ -49,6 +51,7 @@ class Turn {
   read(state) {
     this.model = state.model;
     this.detail = state.detail;
+    this.question = state.question; // of a conversation, as html
     this.stoppable = state.stoppable;
     this.word = state.word;
     this.first = state.first;
@@ -225,6 +228,9 @@ class Pane {
     this.stop = add(right, "button", "dsnb-button", { type: "button" });
     this.stop.append("Stop");
     this.stop.addEventListener("click", () => turn.stop());
+    const question = add(this.root, "div");
+    question.innerHTML = turn.question;
+    turn.typeset(question);
     this.rounds = add(this.root, "div");
     this.error = add(this.root, "p", "dsnb-error", { dir: "auto" });
     this.notices = add(this.root, "div", "dsnb-notices");
@@ -369,7 +375,8 @@ class Column {
       this.set();
       this.drafted = draft;
       this.draft.innerHTML = draft ? draft[1] : "";
-      this.text = new Lines(add(innermost(this.draft), draft ? "span" : "div", "dsnb-text", { dir: "auto" }));
+      const root = innermost(this.draft);
+      this.text = new Lines(root, add(root, draft ? "span" : "div", "dsnb-text", { dir: "auto" }));
       this.place = draft ? draft[0] : covered;
     }
     const text = prose.after(this.place);
@@ -385,9 +392,8 @@ class Column {
     this.html = ""; // that is to be set in it
   }
 
-  // Portions meet before a paragraph, which has no margin above that another could be one with.
   finish(html) {
-    if (this.held >= PORTION && /^<p[ >]/.test(html)) {
+    if (this.held >= PORTION && BEGINS.test(html)) {
       this.set();
       this.open();
     }
@@ -408,10 +414,11 @@ class Column {
   }
 }
 
-// Text that grows, in portions of whole lines, of which only the last is laid out anew.
+// Text that grows: behind what is first, in portions of whole lines, of which only the last is laid out anew.
 class Lines {
-  constructor(root) {
-    this.root = this.last = root;
+  constructor(root, first = root) {
+    this.root = root;
+    this.last = first;
     this.length = this.held = 0;
   }
 
@@ -419,7 +426,7 @@ class Lines {
     this.length += text.length;
     for (let end; (end = this.end(text)); text = text.slice(end)) {
       this.last.append(text.slice(0, end));
-      this.last = add(this.root, "span", "dsnb-lines");
+      this.last = add(this.root, "div", "dsnb-text dsnb-lines", { dir: "auto" });
       this.held = 0;
     }
     if (text) this.last.append(text);
@@ -428,9 +435,9 @@ class Lines {
 
   // Return where in a text the portion ends, 0 where it goes on.
   end(text) {
-    const places = [text.indexOf("\n", LINES - this.held), text.indexOf(" ", ENDLESS - this.held)];
-    const found = places.filter((place) => place >= 0);
-    return found.length && 1 + Math.min(...found);
+    BREAK.lastIndex = Math.max(0, ENDLESS - this.held);
+    const places = [text.indexOf("\n", LINES - this.held), BREAK.exec(text)?.index ?? -1].filter((place) => place >= 0);
+    return places.length && 1 + Math.min(...places);
   }
 }
 

@@ -23,6 +23,7 @@ from dsnb.display import hearing, seams, summary, text
 from dsnb.display.bundle import bundle
 from dsnb.display.final import FinalView
 from dsnb.display.pacing import Pacing
+from dsnb.display.parts import Part
 from dsnb.display.stop_button import StopButton
 from dsnb.display.styles import style
 from dsnb.errors import DsnbError, DsnbWarning
@@ -38,9 +39,9 @@ class LiveView:
     text, since a widget that is left in the outputs is an error message in every notebook that is opened again.
 
     ``model``, ``thinking`` and ``effort`` are what was asked for; ``prose`` says whether the answer is Markdown;
-    ``stop`` is what the panel's button does. Nothing that goes wrong in here reaches the caller: the view warns once,
-    shows nothing more until the end, and then the whole reply. So it does, without a warning, where no kernel runs
-    that could talk to a page.
+    ``asked`` is the question, where it is one of a conversation, and ``stop`` what the panel's button does. Nothing
+    that goes wrong in here reaches the caller: the view warns once, shows nothing more until the end, and then the
+    whole reply. So it does, without a warning, where no kernel runs that could talk to a page.
     """
 
     def __init__(
@@ -50,14 +51,17 @@ class LiveView:
         thinking: bool | None = None,
         effort: str | None = None,
         prose: bool = True,
+        asked: Part | None = None,
         stop: StopButton | None = None,
     ) -> None:
         self._pacing = Pacing(self._send, prose=prose)
         self._model = model
+        self._asked = asked
         self._stop = stop
         self._title: dict[str, Any] = {
             "model": text.line(model) or "the model",
             "detail": _detail(thinking, effort),
+            "question": "" if asked is None else asked.html,
             "stoppable": stop is not None,
             "word": uuid4().hex,  # by which the page's interrupt is known for the reader's
         }
@@ -86,9 +90,9 @@ class LiveView:
             self._pacing.end(_ending(reply, error))
         with self._surviving():
             if self._shown:
-                self._handle.update(bundle(reply, error), raw=True)  # type: ignore[no-untyped-call]
+                self._handle.update(bundle(reply, error, self._asked), raw=True)  # type: ignore[no-untyped-call]
             else:
-                FinalView().close(reply, error)
+                FinalView(asked=self._asked).close(reply, error)
         with self._surviving():
             if self._panel is not None:
                 self._panel.retire()
@@ -129,8 +133,9 @@ class LiveView:
 
 
 def _module() -> str:
-    """Return the page's side; it crosses with every turn, so without line comments and indentation."""
-    return re.sub(r"(?m)^\s*(?://.*\n)?", "", resources.files("dsnb.display").joinpath("panel.js").read_text("utf-8"))
+    """Return the page's side; it crosses with every turn, so without comments and indentation."""
+    written = resources.files("dsnb.display").joinpath("panel.js").read_text("utf-8")
+    return re.sub(r"(?m)^\s*(?://.*\n)?| // .*$", "", written)
 
 
 class _Panel(anywidget.AnyWidget):
@@ -142,7 +147,7 @@ class _Panel(anywidget.AnyWidget):
     """
 
     _esm = traitlets.Unicode(_module()).tag(sync=True)
-    _css = traitlets.Unicode("".join(map(style, ("static", "portions", "panel")))).tag(sync=True)
+    _css = traitlets.Unicode("".join(map(style, ("static", "portions", "dialogue", "panel")))).tag(sync=True)
     layout = None  # the default is a widget of its own, which nobody would close; the panel's layout is in its style
     # Read when somebody asks: who comes late gets all there is by then, and nobody else pays for it.
     turn = traitlets.Callable().tag(sync=True, to_json=lambda turn, panel: panel.read(turn))

@@ -6,6 +6,7 @@ mailto.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,7 @@ from dsnb.display import summary, text
 from dsnb.display.styles import style
 
 _PORTION: Final = 24  # blocks, as in panel.js: about two screens
+_BEGINS: Final = re.compile(r"<(?:p|h\d)[ >]")  # with which the next begins
 _PORTIONED: Final = '<div class="dsnb-portion">'
 
 
@@ -140,7 +142,7 @@ def _html(blocks: Iterable[md.Block]) -> str:
     """Return html of blocks; that of many in portions, of which a page draws those in sight (see panel.js)."""
     portions: list[list[str]] = [[]]
     for html in (block.html for block in blocks):
-        if len(portions[-1]) >= _PORTION and html.startswith(("<p>", "<p ")):
+        if len(portions[-1]) >= _PORTION and _BEGINS.match(html):
             portions.append([])
         portions[-1].append(html)
     whole = map("".join, portions)

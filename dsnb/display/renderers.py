@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dsnb.client.events import Event
 from dsnb.client.reply import Reply
+from dsnb.client.request import Messages
 from dsnb.display import formatters
 from dsnb.errors import ConfigurationError, DsnbError, DsnbWarning
 
@@ -57,11 +58,13 @@ def view(
     thinking: bool | None = None,
     effort: str | None = None,
     prose: bool = True,
+    messages: Messages = (),
     stop: StopButton | None = None,
 ) -> View:
     """Return a view for one turn, by the name of its renderer; ``model``, ``thinking`` and ``effort`` are asked for.
 
     ``prose`` says whether the answer is Markdown, and not the half of a text that was begun by somebody else;
+    ``messages`` are those of a conversation up to its question, which is shown then with the number of its turn;
     ``stop`` is what a reader may end the turn with, where the view has a place for it.
 
     ``auto`` leaves the choice to the innermost `render` block, then to ``DSNB_RENDER``, then to where this runs.
@@ -71,7 +74,7 @@ def view(
     name = chosen(name)
     if name == "none":
         return _Nothing()
-    asked = {"model": model, "thinking": thinking, "effort": effort, "prose": prose, "stop": stop}
+    asked = {"model": model, "thinking": thinking, "effort": effort, "prose": prose, "messages": messages, "stop": stop}
     return _Guarded(name, _MAKERS[name](**asked))
 
 
@@ -146,18 +149,21 @@ def _fitting() -> str:
     return "plain" if somebody_types else "none"
 
 
-def _live(*, model: str, **asked: Any) -> View:
+def _live(*, messages: Messages, **asked: Any) -> View:
     try:
         from dsnb.display.panel import LiveView
     except ImportError:  # widgets are not installed, or do not work here
-        return _final(model=model)
-    return LiveView(model=model, **asked)
+        return _final(messages=messages, **asked)
+    from dsnb.display import dialogue
+
+    return LiveView(asked=dialogue.asked(messages), **asked)
 
 
-def _final(*, model: str, **_asked: Any) -> View:
+def _final(*, model: str, messages: Messages, **_asked: Any) -> View:
+    from dsnb.display import dialogue
     from dsnb.display.final import FinalView
 
-    return FinalView(model=model)
+    return FinalView(model=model, asked=dialogue.asked(messages))
 
 
 def _plain(**_asked: Any) -> View:

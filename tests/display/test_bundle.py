@@ -358,11 +358,24 @@ def test_what_the_emulator_says_is_equal_from_run_to_run():
 
 
 def test_the_style_is_small_and_meets_nothing_outside():
-    assert len(style()) <= 3300
+    assert len(style()) <= 3450
     assert "url(" not in style()
     assert "@import" not in style()
     for selectors in re.findall(r"(?:^|[}])([^{}@]+)\{", style()):
         assert all(selector.startswith(".dsnb") for selector in selectors.split(","))
+
+
+def test_long_texts_come_in_portions_of_which_a_page_draws_those_in_sight():
+    text = "".join(f"## Head {number}\n\n- a list\n\n" for number in range(40))
+    html = bundle(Reply(answer=text, reasoning="A word.\n\n" * 50, outcome="stop"))["text/html"]
+    portion = '<div class="dsnb-portion">'
+    assert html.count(portion) == 4 + 3  # 80 blocks and 50
+    assert html.replace(portion, "").replace("</ul>\n</div>", "</ul>\n").count("<h4>") == 40
+    assert html.count("content-visibility") == 2  # on a page, and not on paper
+    short = bundle(Reply(answer="A word.\n\n" * 24, outcome="stop"))["text/html"]
+    assert "portion" not in short
+    code = "```\n" + "x\n\n" * 100 + "```\n\n"
+    assert portion not in bundle(Reply(answer=code, outcome="stop"))["text/html"]
 
 
 def test_the_size_is_linear():

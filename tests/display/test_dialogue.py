@@ -13,6 +13,7 @@ from dsnb.client.rounds import joined
 from dsnb.client.tool_call import ToolCall
 from dsnb.client.usage import Usage
 from dsnb.contract import Cost
+from dsnb.display import dialogue
 from dsnb.display.dialogue import bundle
 from tests.display.inspection import Page, assert_bundle_harmless
 from tests.display.payloads import ALL
@@ -162,6 +163,23 @@ def test_a_long_conversation_folds_its_earlier_turns_and_is_whole():
     assert "<summary>Question 3: what do DS and DSX cost? <i>DS is at 12.5.</i></summary>" in html
     assert "earlier" not in bundle(*conversation(6))["text/markdown"]
     assert "1 earlier turn " in bundle(*conversation(7))["text/markdown"]
+
+
+def test_a_turn_is_known_by_its_number_and_its_question():
+    assert dialogue.asked([]) is dialogue.asked([{"role": "system", "content": "Be kind."}]) is None
+    said = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "One?"}]
+    assert dialogue.asked(said).plain == "Turn 1\n  One?"
+    said += [{"role": "assistant", "content": "Yes."}, {"role": "user", "content": "# Two?\n\n- or three"}]
+    part = dialogue.asked(said)
+    assert part.plain == "Turn 2\n  # Two?\n\n  - or three"
+    assert "<summary>Turn 2 <i>Two?</i></summary>" in part.html
+    assert "<li>or three\n</li>" in part.html
+    assert "Turn 2" in part.markdown
+    called = {"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]}
+    assert dialogue.asked([*said, called, {"role": "tool", "tool_call_id": "a", "content": "3"}]) == part  # goes on
+    for payload in ALL:
+        part = dialogue.asked([{"role": "user", "content": payload}])
+        assert_bundle_harmless({"text/html": part.html, "text/markdown": part.markdown, "text/plain": part.plain})
 
 
 def test_no_payload_becomes_markup_wherever_it_stands():

@@ -13,8 +13,8 @@ from dsnb.client.events import Event
 from dsnb.client.reply import Reply
 from dsnb.client.tool_call import ToolCall
 from dsnb.client.usage import Usage
+from dsnb.display import dialogue, panel
 from dsnb.display import markdown as md
-from dsnb.display import panel
 from dsnb.display.bundle import bundle
 from dsnb.display.pacing import Pacing, Progress
 from dsnb.display.panel import LiveView
@@ -544,6 +544,19 @@ def test_a_turn_is_one_panel_and_then_one_static_bundle(page):
 def test_the_head_says_how_the_model_was_asked_to_think(page, thinking, effort, detail):
     LiveView(model="m", thinking=thinking, effort=effort)
     assert page.of("comm_open")[0]["state"]["turn"]["detail"] == detail
+
+
+def test_the_question_of_a_conversation_stands_above_live_and_in_the_end(page):
+    question = dialogue.asked([{"role": "user", "content": "<b>What</b> is *it*?"}])
+    view = LiveView(model="m", asked=question)
+    reply = Reply(answer="It is.", outcome="stop")
+    view.close(reply, None)
+    assert page.of("comm_open")[0]["state"]["turn"]["question"] == question.html
+    assert page.of("update") == [bundle(reply, asked=question)]
+    shown = bundle(reply, asked=question)
+    assert shown["text/html"].index(question.html) < shown["text/html"].index("It is.")
+    assert "&lt;b&gt;What&lt;/b&gt; is <em>it</em>?" in question.html
+    assert shown["text/plain"].startswith("unknown model\n\nTurn 1\n  <b>What</b> is *it*?\n\nIt is.")
 
 
 def test_a_turn_that_failed_shows_its_part_and_why(page):

@@ -69,13 +69,12 @@ new MutationObserver(() => {
 """
 
 
-def test_a_turn_appears_while_the_kernel_works(lab):
-    lab.write("turn.ipynb", CONNECT, ASK)
-    notebook = lab.open("turn.ipynb")
+def test_a_turn_appears_while_the_kernel_works(notebook):
+    notebook.fill(CONNECT, ASK)
     notebook.run()  # at full speed, so that everything is loaded
     notebook.wait()
     notebook.until("$('.dsnb .dsnb-answer strong')")
-    notebook.execute("emulator.clock.pace = 1")
+    notebook.execute("emulator.clock.pace = 0.4")
     notebook.page.evaluate(WATCH)
     notebook.run("notebook:run-cell")
     notebook.wait()
@@ -96,15 +95,11 @@ def test_a_turn_appears_while_the_kernel_works(lab):
     assert "deepseek-flash: done" in notebook.page.locator(".dsnb-announcer").text_content()
     notebook.shoot("ended")
 
-    notebook.close()
-
 
 @pytest.fixture
-def steps(lab):
-    """Open a panel whose turn the test takes from step to step; all of them in one notebook."""
-    if not (lab.folder / "steps.ipynb").exists():
-        lab.write("steps.ipynb", VIEW)
-    notebook = lab.open("steps.ipynb")
+def steps(notebook):
+    """Open a panel whose turn the test takes from step to step."""
+    notebook.fill(VIEW)
     notebook.run()
     notebook.wait()
     notebook.until("$('.dsnb-live')?.dataset.phase === 'asking'")
@@ -228,9 +223,8 @@ threading.Thread(target=hold, daemon=True).start()
 """
 
 
-def test_a_page_loaded_again_in_mid_stream_shows_the_whole_reply(lab):
-    lab.write("reload.ipynb", CONNECT, HOLD + ASK)
-    notebook = lab.open("reload.ipynb")
+def test_a_page_loaded_again_in_mid_stream_shows_the_whole_reply(lab, notebook):
+    notebook.fill(CONNECT, HOLD + ASK)
     notebook.run()
     notebook.until("$('.dsnb-live .dsnb-reasoning > div')?.textContent.length > 20")
     (output,) = notebook.save()["cells"][1]["outputs"]
@@ -242,7 +236,6 @@ def test_a_page_loaded_again_in_mid_stream_shows_the_whole_reply(lab):
     assert "emulated" in notebook.text(".dsnb-head")
     assert "prompt" in notebook.text(".dsnb-figures")
     notebook.shoot("reloaded")
-    notebook.close()
 
 
 def test_text_that_got_lost_is_asked_for_and_text_that_moved_moves(steps):
@@ -257,6 +250,40 @@ def test_text_that_got_lost_is_asked_for_and_text_that_moved_moves(steps):
     steps.execute("view(Event('reasoning', 'one two three four five', moved=True)); say('answer', 'six')")
     steps.until("$('.dsnb-answer').textContent === 'six'")
     assert steps.value("$('.dsnb-reasoning > div').textContent") == "one two three four five"
+
+
+def test_a_long_text_is_laid_out_in_portions_and_nothing_of_it_is_lost(steps):
+    steps_of_it = "".join(f"Step {number} is **even**.\n\n" for number in range(100))
+    endless = "and so it goes " * 2_000
+    steps.execute(f"say('reasoning', {steps_of_it!r}); say('reasoning', {endless!r}); say('reasoning', 'END')")
+    wait_for(steps, "END")
+    text = steps.value("$('.dsnb-reasoning > div').textContent")
+    assert "".join(text.split()) == "".join(f"{steps_of_it}{endless}END".replace("**", "").split())
+    drawn = """[...document.querySelectorAll(".dsnb-live .dsnb-portion, .dsnb-live .dsnb-lines")]
+        .map((node) => [node.className, node.textContent.length, getComputedStyle(node).contentVisibility])"""
+    found = steps.value(drawn)
+    portions = [visibility for name, _, visibility in found if name == "dsnb-portion"]
+    assert portions == ["auto"] * 4 + ["visible"]
+    lines = [(length, visibility) for name, length, visibility in found if name != "dsnb-portion"]
+    assert max(length for length, _ in lines) < 8_020
+    assert [visibility for _, visibility in lines] == ["auto"] * 2 + ["visible"]
+    say(steps, "answer", "x")
+
+
+def test_a_turn_of_a_conversation_shows_its_question(lab):
+    lab.write(
+        "turns.ipynb", CONNECT + "chat = ds.conversation()", "chat.ask('How *many*?')", "chat.ask('And why?')", "chat"
+    )
+    notebook = lab.open("turns.ipynb")
+    notebook.run()
+    notebook.wait()
+    notebook.until("!$('.dsnb-live') && $('.dsnb-dialogue')")
+    lines = notebook.page.locator(".dsnb-asked > summary").all_inner_texts()
+    assert lines == ["Turn 1 How *many*?", "Turn 2 And why?"]
+    outputs = [cell[0]["data"] for cell in notebook.outputs()[1:]]
+    assert ["Turn 1\n  How *many*?" in data["text/plain"] for data in outputs] == [True, False, False]
+    assert ["Turn 2\n  And why?" in data["text/plain"] for data in outputs] == [False, True, False]
+    notebook.close()
 
 
 def test_calls_notices_and_errors_are_shown_as_text(steps):
@@ -469,9 +496,8 @@ emulator.clock.pace = 1
 """
 
 
-def test_stop_ends_a_turn_and_the_square_ends_the_cell_too(lab):
-    lab.write("stop.ipynb", CONNECT + LONG)
-    notebook = lab.open("stop.ipynb")
+def test_stop_ends_a_turn_and_the_square_ends_the_cell_too(notebook):
+    notebook.fill(CONNECT + LONG)
     notebook.run()
     notebook.wait()
     streams = "$('.dsnb-live .dsnb-reasoning > div')?.textContent.includes('We think.')"
@@ -498,13 +524,11 @@ def test_stop_ends_a_turn_and_the_square_ends_the_cell_too(lab):
     notebook.until("!window.running")
     assert [output.get("ename") for output in notebook.outputs()[-1]] == [None, "KeyboardInterrupt"]
     notebook.execute(STOPPED.replace("ds.last is reply", "ds.last is not reply"))
-    notebook.close()
 
 
-def test_two_panels_keep_to_themselves_and_outlive_their_kernel(lab):
+def test_two_panels_keep_to_themselves_and_outlive_their_kernel(lab, notebook):
     second = 'other = LiveView(model="deepseek-v4-pro")'
-    lab.write("two.ipynb", VIEW, second + "\nimport os; _ = open('pid', 'w').write(str(os.getpid()))")
-    notebook = lab.open("two.ipynb")
+    notebook.fill(VIEW, second + "\nimport os; _ = open('pid', 'w').write(str(os.getpid()))")
     notebook.run()
     notebook.wait()
     notebook.until("document.querySelectorAll('.dsnb-live[data-phase=asking]').length === 2")

@@ -83,7 +83,8 @@ def test_ipython_gets_plain_text_and_a_kernel_the_panel(monkeypatch):
     monkeypatch.setattr(formatters, "shell", lambda: Shell(kernel=object()))
     view(model="deepseek-flash", thinking=True, effort="high", prose=False)
     (asked,) = made
-    assert asked == {"model": "deepseek-flash", "thinking": True, "effort": "high", "prose": False, "stop": None}
+    known = {"model": "deepseek-flash", "thinking": True, "effort": "high"}
+    assert asked == {**known, "prose": False, "messages": (), "stop": None}
 
 
 def test_where_widgets_do_not_work_the_panel_gives_way_to_the_final_view(monkeypatch):
@@ -107,6 +108,17 @@ def test_the_final_view_prints_its_text_where_there_is_no_ipython(capsys):
     assert capsys.readouterr().out == ""
     shown.close(Reply(answer="4", outcome="stop", model="deepseek-flash"), None)
     assert capsys.readouterr().out == "deepseek-flash\n\n4\n"
+
+
+def test_turns_of_a_conversation_are_shown_with_their_questions(capsys):
+    with Emulator() as emulator, connect(emulator.base_url, "any", quiet=True) as ds:
+        chat = ds.conversation(system="Be kind.")
+        chat.ask("How many?", render="final")
+        assert "\n\nTurn 1\n  How many?\n\n" in capsys.readouterr().out
+        chat.ask([{"role": "user", "content": "And\nwhy?"}], render="final")
+        assert "\n\nTurn 2\n  And\n  why?\n\n" in capsys.readouterr().out
+        ds.ask("How many?", render="final")
+        assert "Turn" not in capsys.readouterr().out  # it stands in the cell
 
 
 def test_the_final_view_shows_the_part_that_an_error_brings(capsys):
