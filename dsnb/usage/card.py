@@ -110,18 +110,28 @@ def _html(title: str, heads: Sequence[str], cells: Sequence[Sequence[str]], note
     def row(tag: str, texts: Sequence[str]) -> str:
         return "<tr>{}</tr>".format(
             "".join(
-                f'<{tag} style="text-align:{"right" if place >= names else "left"}">{_inert(text)}</{tag}>'
+                f'<{tag} style="text-align:{"right" if place >= names else "left"};{look[tag]}">{_inert(text)}</{tag}>'
                 for place, text in enumerate(texts)
             )
         )
 
-    parts = [f"<div><strong>{_inert(title)}</strong>"]
+    # in each cell, since pages have styles of their own for tables: some stripe them, some set them in their middle
+    cell = f"padding:.25em 1.6em .25em 0;border:0;border-bottom:1px solid {_faint(16)}"
+    look = {"td": cell, "th": f"{cell};font-weight:inherit;color:{_faint(65)}"}
+    name, dot, rest = title.partition(" · ")
+    head = f"<strong>{_inert(name)}</strong>{_inert(dot + rest)}"
+    parts = [f'<div><div style="font-size:.9em;color:{_faint(65)}">{head}</div>']
     if cells:
-        head, body = row("th", heads), "".join(row("td", texts) for texts in cells)
-        style = "margin:.4em 0;font-variant-numeric:tabular-nums"  # some pages set tables in their middle
-        parts.append(f'<table style="{style}"><thead>{head}</thead><tbody>{body}</tbody></table>')
+        names_row, body = row("th", heads), "".join(row("td", texts) for texts in cells)
+        style = "margin:.4em 0;border-collapse:collapse;font-size:.94em;font-variant-numeric:tabular-nums"
+        parts.append(f'<table style="{style}"><thead>{names_row}</thead><tbody>{body}</tbody></table>')
     parts += [f"<div>{_inert(note)}</div>" for note in notes]
     return "".join([*parts, "</div>"])
+
+
+def _faint(percent: int) -> str:
+    """Return the colour of the text around, on light and on dark, with so much of its strength."""
+    return f"color-mix(in srgb,currentColor {percent}%,transparent)"
 
 
 def _inert(text: str) -> str:

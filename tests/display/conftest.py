@@ -15,3 +15,14 @@ def lab(tmp_path_factory):
         give_up(f"the live panel in a browser {problem}")
     with Lab(tmp_path_factory.mktemp("lab")) as lab:
         yield lab
+
+
+@pytest.fixture
+def notebook(lab):
+    """Show a notebook without cells; its kernel is shared, and is a new one after a test that has ended it."""
+    name = "shared.ipynb"
+    if not (lab.folder / name).exists():
+        lab.write(name)
+    notebook = lab.open(name)
+    notebook.fill()
+    return notebook

@@ -303,6 +303,23 @@ class Notebook:
         failures = [output for cell in self.outputs() for output in cell if output["output_type"] == "error"]
         assert not failures, "\n".join(failures[0]["traceback"])
 
+    def fill(self, *sources: str) -> None:
+        """Have these code cells and no others, none of them run; a kernel that is still at work is started anew."""
+        self.page.evaluate(
+            """async sources => {
+                const { content, sessionContext } = window.jupyterapp.shell.currentWidget;
+                if (sessionContext.session.kernel.status === "busy") await sessionContext.restartKernel();
+                const { sharedModel } = content.model;
+                sharedModel.transact(() => {
+                    sharedModel.deleteCellRange(0, sharedModel.cells.length);
+                    const cells = sources.map((source) => ({ cell_type: "code", source, metadata: { trusted: true } }));
+                    sharedModel.insertCells(0, cells);
+                });
+                content.activeCellIndex = 0;
+            }""",
+            list(sources),
+        )
+
     def append(self, source: str) -> None:
         """Add a cell at the end, and select it."""
         self.page.evaluate(

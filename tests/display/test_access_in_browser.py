@@ -1,6 +1,8 @@
 """The panel for whoever cannot see it, or has no mouse, or needs other colours: in JupyterLab, in chromium."""
 
+import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -66,12 +68,16 @@ LOOK = """async selector => (await axe.run(selector, { resultTypes: ["violations
 
 
 @pytest.fixture(scope="module")
-def axe(tmp_path_factory):
-    """Return the source of axe-core, from the registry of npm by the hash in the lock file."""
+def axe(request):
+    """Return the source of axe-core, from the registry of npm by the hash in the lock file, and kept by that."""
+    lock = hashlib.sha256((AXE / "package-lock.json").read_bytes()).hexdigest()
+    folder = request.config.cache.mkdir(f"axe-{lock[:12]}")
+    source = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if source.exists():
+        return source.read_text()
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("axe-core comes by npm (Debian: sudo apt-get install npm)")
-    folder = tmp_path_factory.mktemp("axe")
     for name in ("package.json", "package-lock.json"):
         shutil.copy(AXE / name, folder)
     install = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
@@ -79,7 +85,7 @@ def axe(tmp_path_factory):
     if done.returncode:
         give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         give_up(f"axe-core cannot be installed: {done.stderr[-300:]}")
-    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+    return source.read_text()
 
 
 def theme(notebook, name):
@@ -87,9 +93,8 @@ def theme(notebook, name):
     notebook.page.wait_for_function("name => document.body.dataset.jpThemeName === `JupyterLab ${name}`", arg=name)
 
 
-def test_nobody_is_shut_out_and_nobody_needs_a_mouse(lab, axe):
-    lab.write("access.ipynb", VIEW.partition("\nview =")[0] + BUTTON)
-    notebook = lab.open("access.ipynb")
+def test_nobody_is_shut_out_and_nobody_needs_a_mouse(notebook, axe):
+    notebook.fill(VIEW.partition("\nview =")[0] + BUTTON)
     page = notebook.page
     notebook.run()
     notebook.wait()
@@ -141,7 +146,13 @@ def test_nobody_is_shut_out_and_nobody_needs_a_mouse(lab, axe):
         theme(notebook, name)
         assert page.evaluate(LOOK, ".dsnb") == []
     notebook.shoot("access-done")
-    notebook.close()
+    page.emulate_media(forced_colors="active")
+    rest, share = (notebook.value(f"getComputedStyle($('.dsnb-bar')).background{part}") for part in ("Color", "Image"))
+    filled = re.findall(r"rgba?\([^)]*\)", share)
+    assert filled
+    assert rest not in filled  # what was cached can be told from what was not
+    notebook.shoot("access-contrast-done")
+    page.emulate_media(forced_colors="none")
 
 
 def test_elsewhere_the_button_asks_and_says_what_to_do_if_nobody_hears(lab):
