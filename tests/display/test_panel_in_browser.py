@@ -259,7 +259,7 @@ def test_a_long_text_is_laid_out_in_portions_and_nothing_of_it_is_lost(steps):
     wait_for(steps, "END")
     text = steps.value("$('.dsnb-reasoning > div').textContent")
     assert "".join(text.split()) == "".join(f"{steps_of_it}{endless}END".replace("**", "").split())
-    drawn = """[...document.querySelectorAll(".dsnb-live .dsnb-portion, .dsnb-live .dsnb-lines")]
+    drawn = """[...$(".dsnb-reasoning").querySelectorAll(".dsnb-portion, .dsnb-lines")]
         .map((node) => [node.className, node.textContent.length, getComputedStyle(node).contentVisibility])"""
     found = steps.value(drawn)
     portions = [visibility for name, _, visibility in found if name == "dsnb-portion"]
