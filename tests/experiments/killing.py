@@ -45,6 +45,11 @@ def greet(ds: dsnb.Session, n: int) -> dsnb.Reply:
     return ds.ask(f"Greet number {n}.", thinking=False)
 
 
+def asked(bodies: list[dict]) -> Counter[str]:
+    """Count requests by their last message."""
+    return Counter(body["messages"][-1]["content"] for body in bodies)
+
+
 @dataclass
 class Aftermath:
     """Hold what is left when the sweep has ended: ``asked`` counts the emulator's requests by cell."""
@@ -89,5 +94,4 @@ def killed(
         _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == -signal.SIGKILL, errors
     subprocess.run(command, cwd=_ROOT, check=True, timeout=10 * PATIENCE)
-    asked = Counter(body["messages"][-1]["content"] for body in requests())
-    return Aftermath(dsnb.Sweep.load(path), asked, kills)
+    return Aftermath(dsnb.Sweep.load(path), asked(requests()), kills)

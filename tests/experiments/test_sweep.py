@@ -19,13 +19,8 @@ from dsnb.experiments.sweeping.coordinator import Coordinator
 from dsnb.experiments.sweeping.figures import COLUMNS
 from dsnb.experiments.sweeping.outcomes import PROVENANCE
 from tests.effort import effort
-from tests.experiments.killing import AS_OF, greet, killed
+from tests.experiments.killing import AS_OF, asked, greet, killed
 from tests.once import ONCE, QUICK
-
-
-def asked(emulator):
-    """Count what the emulator was asked, by the last message."""
-    return Counter(body["messages"][-1]["content"] for body in emulator.requests())
 
 
 def judged(ds, words, effort):
@@ -127,7 +122,7 @@ def test_the_same_cell_is_never_run_twice_unless_asked(ds, emulator, tmp_path):
     dsnb.sweep(greet, {"n": range(5)}, ds=ds, store=path)
     more = dsnb.sweep(greet, {"n": range(7)}, ds=ds, store=path, repeats=2)
     assert len(more.frame()) == 14
-    assert Counter(asked(emulator).values()) == {2: 7}
+    assert Counter(asked(emulator.requests()).values()) == {2: 7}
     assert dsnb.sweep(greet, {"n": [3, 1]}, ds=ds, store=path).frame()["n"].tolist() == [3, 1]
     assert len(emulator.ledger()) == 14
     anew = dsnb.sweep(greet, {"n": range(5)}, ds=ds, store=path, again=True)
@@ -353,7 +348,7 @@ def test_ctrl_c_keeps_what_is_done_and_what_is_under_way(ds, emulator, tmp_path,
     assert 7 <= kept.done <= 11
     monkeypatch.undo()
     assert dsnb.sweep(greet, {"n": range(50)}, ds=ds, store=path).done == 50
-    assert Counter(asked(emulator).values()) == {1: 50}
+    assert Counter(asked(emulator.requests()).values()) == {1: 50}
 
 
 def test_ctrl_c_twice_leaves_what_is_under_way_in_doubt(ds, tmp_path, monkeypatch):
@@ -397,23 +392,26 @@ def test_a_cell_in_doubt_is_kept_or_run_again_and_told_either_way(ds, emulator, 
     assert dsnb.Sweep.load(path).rerun == done
 
 
+CELLS = 60  # of which up to six are under way at once; `python -m tests.bench sweep` takes 2,000
+
+
 def test_killed_twice_it_ends_whole_and_nothing_is_paid_for_twice(tmp_path):
     with dsnb.Emulator(pace=0.01) as emulator:
-        after = killed(emulator.base_url, tmp_path / "kept.sqlite", cells=200, kills=2, requests=emulator.requests)
+        after = killed(emulator.base_url, tmp_path / "kept.sqlite", cells=CELLS, kills=2, requests=emulator.requests)
         assert after.twice == []
         frame = after.sweep.frame()
-        assert len(frame) == len(after.sweep) == 200
-        assert frame["n"].tolist() == list(range(200))
+        assert len(frame) == len(after.sweep) == CELLS
+        assert frame["n"].tolist() == list(range(CELLS))
         assert after.sweep.left == 0
         assert after.sweep.in_doubt <= after.most
-        assert after.sweep.done == (frame["outcome"] == "stop").sum() == 200 - after.sweep.in_doubt
-        assert sum(row.billed for row in emulator.ledger()) == len(after.asked) <= 200
+        assert after.sweep.done == (frame["outcome"] == "stop").sum() == CELLS - after.sweep.in_doubt
+        assert sum(row.billed for row in emulator.ledger()) == len(after.asked) <= CELLS
         # and then only these are run once more
         doubts = {f"Greet number {n}." for n in frame[frame["outcome"] == "in doubt"]["n"]}
         with dsnb.connect(emulator.base_url, as_of=AS_OF, quiet=True) as ds:
-            whole = dsnb.sweep(greet, {"n": range(200)}, ds=ds, store=tmp_path / "kept.sqlite", in_doubt="again")
-        assert (whole.done, whole.rerun) == (200, len(doubts))
-        assert {cell for cell, number in asked(emulator).items() if number == 2} <= doubts
+            whole = dsnb.sweep(greet, {"n": range(CELLS)}, ds=ds, store=tmp_path / "kept.sqlite", in_doubt="again")
+        assert (whole.done, whole.rerun) == (CELLS, len(doubts))
+        assert {cell for cell, number in asked(emulator.requests()).items() if number == 2} <= doubts
 
 
 def wide(ds, n):
@@ -423,7 +421,7 @@ def wide(ds, n):
 def test_the_work_for_a_cell_does_not_grow_with_their_number(ds, tmp_path):
     """Counted in this thread, where cells are sent and judged; three times the cells is three times the work."""
     efforts = []
-    for number in (100, 300):
+    for number in (50, 150):
         path = tmp_path / f"{number}.sqlite"
         efforts.append(
             effort(

@@ -6,7 +6,6 @@ Kills of a coordinator with a cluster are in `python -m tests.bench sweep`: they
 import multiprocessing
 import os
 import pickle
-from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
@@ -17,7 +16,7 @@ from dsnb.client.budget import Budget
 from dsnb.experiments.sweeping import worker
 from tests.experiments import functions
 from tests.experiments.clusters import local_cluster
-from tests.experiments.killing import AS_OF
+from tests.experiments.killing import AS_OF, asked
 
 SECRET = "sk-0123456789abcdef0123456789abcdef"  # noqa: S105 — nobody's
 
@@ -47,22 +46,18 @@ def executor(request):
     return request.getfixturevalue(request.param)
 
 
-def asked(emulator):
-    return Counter(body["messages"][-1]["content"] for body in emulator.requests())
-
-
 def test_workers_ask_and_the_coordinator_keeps_account(executor, ds, emulator):
     limit = Budget("100000 tokens")
-    found = dsnb.sweep(functions.greeting_from, {"n": range(24)}, ds=ds, executor=executor, budget=limit, workers=4)
+    found = dsnb.sweep(functions.greeting_from, {"n": range(12)}, ds=ds, executor=executor, budget=limit, workers=4)
     frame = found.frame()
-    assert frame["n"].tolist() == list(range(24))
+    assert frame["n"].tolist() == list(range(12))
     assert os.getpid() not in set(frame["process"])
     assert set(frame["ledger"]) == {0}
-    assert set(asked(emulator).values()) == {1}
+    assert set(asked(emulator.requests()).values()) == {1}
     billed = sum(row.cost.usd for row in emulator.ledger())
     assert found.cost == ds.usage.cost() == billed
     turns = ds.usage.frame()
-    assert (len(turns), set(turns["run"]), set(turns["outcome"])) == (24, {"greeting_from"}, {"stop"})
+    assert (len(turns), set(turns["run"]), set(turns["outcome"])) == (12, {"greeting_from"}, {"stop"})
     assert limit.spent == sum(row.prompt_tokens + row.completion_tokens for row in emulator.ledger())
 
 
@@ -160,7 +155,7 @@ def test_a_pool_that_breaks_leaves_its_cells_in_doubt(ds, emulator, tmp_path):
         dsnb.sweep(functions.once_and_killed, grid, ds=ds, executor=broken, store=path, workers=2)
     kept = dsnb.Sweep.load(path)
     assert (kept.done, kept.in_doubt, kept.left) == (3, 2, 7)
-    assert max(asked(emulator).values()) == 1
+    assert max(asked(emulator.requests()).values()) == 1
 
 
 def test_dask_does_not_run_again_what_a_dead_worker_had_begun(cluster, ds, emulator, tmp_path):
@@ -170,7 +165,7 @@ def test_dask_does_not_run_again_what_a_dead_worker_had_begun(cluster, ds, emula
     with Client(cluster) as client:
         found = dsnb.sweep(functions.once_and_killed, grid, ds=ds, executor=client.get_executor(), workers=2)
     assert len((tmp_path / "runs").read_text().splitlines()) == 1
-    assert max(asked(emulator).values()) == 1
+    assert max(asked(emulator.requests()).values()) == 1
     frame = found.frame().set_index("n")
     assert frame["outcome"][3] == "in doubt"
     assert found.left == 0
