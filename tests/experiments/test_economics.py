@@ -70,6 +70,13 @@ def test_hits_are_those_of_the_contracts_cache(model: str, day: str, document: i
         assert sum(hits) == 0
         assert found.long_context.cache_hit_tokens == 2 * found.cached
         assert any("by the guide's word alone" in note for note in found.notes)
+        warm = PrefixCache(found.rule)
+        warm.store(array("I", range(document)), ())
+        hits = [warm.lookup(array("I", [*range(document), *[10_000 + asked] * question])) for asked in range(4)]
+        assert found.warmed.cache_hit_tokens == sum(hits)
+        assert found.warmed.cache_hit_tokens + found.warmed.cache_miss_tokens == 5 * document + 4 * question
+        assert found.warmed.completion_tokens == found.long_context.completion_tokens + 1
+        assert any("Sent alone before" in note for note in found.notes) == (document % found.rule.unit < 126)
 
 
 shapes = st.builds(

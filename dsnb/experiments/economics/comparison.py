@@ -8,6 +8,7 @@ By the contract's rule of whole units (V4 and later) a prompt leaves a unit wher
 hit from the second question on if that end lies inside it: if the question is shorter than what the document lacks to
 its next unit. Otherwise the guide's other rule must help, by which a prefix that several requests share becomes a unit
 of its own, so that the third question hits. That rule stands in the guide only (kv_cache, 2026); no recording shows it.
+Who would not rely on it sends the document alone before the questions: that prompt ends where the document does.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MILLIONTH: Final = Decimal("0.000001")
+_ANSWER_HEAD: Final = 2  # tokens behind a question, which end a prompt: the assistant's and a think tag (recorded)
 _DIGITS: Final = 60  # a million questions on a million tokens at a share of 17 digits need about 40
 
 
@@ -102,6 +104,13 @@ class Comparison:
         """Return what all questions cost with the whole document in each prompt."""
         hit = max(self.questions - self.cold, 0) * self.warm * self.cached
         return self._bill("long context", hit, self.questions * (self.document + self.question) - hit, Fraction(0))
+
+    @property
+    def warmed(self) -> Bill:
+        """Return what all questions cost if the document is sent alone before them, for one token of a reply."""
+        hit = self.questions * self.warm * self.cached
+        miss = self.document + self.questions * (self.document + self.question) - hit
+        return self._bill("long context, warmed", hit, miss, Fraction(0), more=1)
 
     @property
     def retrieval(self) -> Bill:
@@ -189,8 +198,8 @@ class Comparison:
         rates: Rates = getattr(self.price, self.currency.lower())  # `compare` has seen to it that it is known
         return rates
 
-    def _bill(self, name: str, hit: Fraction, miss: Fraction, embedding: Fraction) -> Bill:
-        output = self.questions * self.answer
+    def _bill(self, name: str, hit: Fraction, miss: Fraction, embedding: Fraction, *, more: int = 0) -> Bill:
+        output = self.questions * self.answer + more
         with localcontext(prec=_DIGITS):
             found, missed = (Decimal(part.numerator) / part.denominator for part in (hit, miss))
             charged = cost(found, missed, output, self.price)
@@ -254,6 +263,11 @@ class Comparison:
                 f"for all of it, and the third hits by the guide's word alone. A first question below {unit - rest} "
                 "tokens warms the document at once."
             )
+            if rest + _ANSWER_HEAD < unit:
+                yield (
+                    "Sent alone before the questions, with max_tokens=1, the document is hit from the first on, by the "
+                    f"rule that recordings show: {amount(self.warmed.cost, self.currency)} in all."
+                )
         if self.warm == 1 and self.questions > self.cold:
             kept = self.rule.expiry_seconds / 3600
             yield f"Every later question comes while the cache is warm (it is kept for {kept:.0f} h or so)."

@@ -52,7 +52,7 @@ def draw(axes: Axes, frame: pd.DataFrame) -> None:
     axes.plot([0, most], [0, most], color=INK, linewidth=0.8, linestyle=":")
     axes.plot(again["prompt_tokens"], again["expected"], drawstyle="steps-post", color=INK, alpha=0.6, linewidth=1)
     axes.plot(again["prompt_tokens"], again["hit"], "o", color=ACCENT, markersize=4)
-    axes.annotate("all of it", (most, most), (-6, -2), textcoords="offset points", ha="right", va="top", color=INK)
+    axes.annotate("all of it", (most, most), (-16, 2), textcoords="offset points", ha="right", va="center", color=INK)
     axes.set_xlabel("prompt tokens (dots: measured, line: expected)")
     axes.set_ylabel("tokens hit")
 
