@@ -462,10 +462,12 @@ def test_when_an_endpoint_is_down_everybody_waits_for_one_to_find_out():
 def test_a_gate_that_stays_shut_ends_at_the_deadline(connect):
     with dsnb.Emulator(faults={503: 1.0}) as emulator:
         ds = connect(
-            emulator.base_url, retry=dsnb.Retry(attempts=5, first=0.001, longest=0.002, failures=2, probe=1000)
+            emulator.base_url, retry=dsnb.Retry(attempts=2, first=0.001, longest=0.002, failures=2, probe=1000)
         )
+        with pytest.raises(errors.ServerFailed):
+            ds.ask("hello")  # twice, which shuts the gate
         with pytest.raises(errors.DeadlineExceeded, match="endpoint is down"):
-            ds.ask("hello", deadline=0.2)
+            ds.ask("hello", deadline=0.1)
         assert len(emulator.ledger()) == 2
         assert not ds.gate().open
         assert repr(ds).endswith("deepseek-flash down>")

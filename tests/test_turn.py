@@ -192,7 +192,7 @@ def test_the_deadline_holds_for_all_rounds_together(both):
         with dsnb.Emulator(engine=scripted(calling("wait"))) as emulator:
             ask, ds = both(emulator)
             with pytest.raises(errors.DeadlineExceeded) as caught:
-                ask(tools=[wait], deadline=0.3)
+                ask(tools=[wait], deadline=1)
             assert caught.value.reply.tool_calls[0].failed
             assert ds.usage.frame().outcome[0] != "stop"
     finally:

@@ -103,7 +103,7 @@ def test_the_deadline_holds_against_keep_alives_and_silence(script, ask):
 
 def test_the_deadline_keeps_what_had_arrived(ask):
     with ScriptedServer(stalls) as server, session(server) as ds:
-        error, _ = ask(ds, deadline=0.1)
+        error, _ = ask(ds, deadline=0.5)
         assert isinstance(error, DeadlineExceeded)
         assert error.reply.answer == "half"
         assert error.phase == "answer"
