@@ -1,7 +1,10 @@
 """What showing a long answer costs, beside chatlas and lisette: traffic, CPU, and how the page bears it.
 
 Each client asks the same emulator from a notebook in JupyterLab, at full speed. What it took to paint is from the
-moment the answer's end came to this machine until it is on the screen.
+moment the answer's end came to this machine until it is on the screen. Of the longest turns, which the others are
+spared, chromium's own trace tells the longest task of the page while the panel is live, at the swap to the static
+bundle (JupyterLab's reading of it for its table of contents among them), and collecting garbage; by CPU, since a busy
+machine makes every task long by the clock.
 """
 
 import json
@@ -11,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dsnb.emulator import Answer, EngineRequest
+from tests.bench import _tasks
 from tests.bench._apart import apart
 from tests.bench._environment import environment
 from tests.bench._relay import Relay
@@ -20,7 +24,7 @@ ALONE = "installs other packages"
 
 HERE = Path(__file__).parent / "shown"
 SIZES = (4_000, 20_000)
-THOUGHTS = 59_000  # tokens of reasoning before a short answer, some 64,000 chunks; dsnb alone, the others show none
+LONGEST = 59_000  # tokens by which it is cut here, some 64,000 chunks
 PATIENCE = 120  # seconds after which a page is given up
 STEP = "So the square of step {} is even, and **therefore** its root is even too, as we have seen before.\n\n"
 END = "That is all, and quite enough."
@@ -47,6 +51,29 @@ def said(request: EngineRequest) -> Answer:
     tokens, _, thinking = request.last_user.partition(" ")
     text = "".join(map(STEP.format, range(int(tokens) // 24)))
     return Answer(END, text) if thinking else Answer(text + END, "")
+
+
+def long(relay: Relay) -> None:
+    """Show dsnb's longest turns in one page, as reasoning and as answer, and print the tasks that they took."""
+    with TemporaryDirectory() as folder, Lab(Path(folder)) as lab:
+        lab.add_kernel("client", HERE)
+        lab.write("a.ipynb", f"import asking; asking.dsnb({relay.base_url!r}, '1')", kernel="client")
+        notebook = lab.open("a.ipynb")
+        notebook.run()
+        notebook.wait()
+        print("| dsnb | chunks | longest live: CPU, clock, ms | at the swap | garbage |\n|---|--:|--:|--:|--:|")
+        for what, prompt in (("reasoning", f"{LONGEST} thinking"), ("answer", str(LONGEST))):
+            notebook.append(f"asking.dsnb({relay.base_url!r}, {prompt!r})")
+            relay.chunks = 0
+            with _tasks.traced(notebook.page) as tasks:
+                notebook.run("notebook:run-cell")
+                notebook.wait()
+                notebook.until("!$('.dsnb-live') && $('.dsnb')")
+                notebook.page.wait_for_timeout(3000)
+            kinds = "live", "swap", "garbage"
+            cells = (f"{longest.cpu:.0f}, {longest.wall:.0f}" for longest in map(tasks.longest, kinds))
+            print(f"| {what} | {relay.chunks:,} | {' | '.join(cells)} |", flush=True)
+            notebook.command("notebook:clear-all-cell-outputs")
 
 
 def shown(client: str, python: Path, url: str, prompt: str, relay: Relay) -> str:
@@ -104,7 +131,9 @@ def main() -> None:
             for client in ("dsnb", "chatlas", "lisette"):
                 python = Path(sys.executable) if client == "dsnb" else theirs
                 print(shown(client, python, relay.base_url, str(chunks), relay), flush=True)
-        print(shown("dsnb", Path(sys.executable), relay.base_url, f"{THOUGHTS} thinking", relay))
+        for prompt in (f"{LONGEST} thinking", str(LONGEST)):
+            print(shown("dsnb", Path(sys.executable), relay.base_url, prompt, relay), flush=True)
+        long(relay)
 
 
 if __name__ == "__main__":
