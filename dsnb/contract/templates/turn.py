@@ -62,7 +62,7 @@ def _turn(message: Mapping[str, Any], where: str) -> Turn:
     return Turn(
         role=role if isinstance(role, str) and role in _ROLES else "user",
         where=where,
-        content=tuple(part for part in _content(content, f"{where}.content") if part.text) if content else (),
+        content=_content(content, f"{where}.content") if content else (),
         reasoning=_text(message.get("reasoning_content")),
         calls=calls(called) if called else (),
         call_ids=tuple(_text(call.get("id")) for _, call in _mappings(called)) if called else (),
@@ -72,10 +72,14 @@ def _turn(message: Mapping[str, Any], where: str) -> Turn:
     )
 
 
-def _content(value: object, where: str) -> Iterator[Segment]:
-    """Yield the text of a message; the parts of a list are joined by a blank line (public encoders)."""
+def _content(value: object, where: str) -> tuple[Segment, ...]:
+    """Return the text of a message; the parts of a list are joined by a blank line (public encoders)."""
     if isinstance(value, str):
-        yield Segment(value, where)
+        return (Segment(value, where),)
+    return tuple(part for part in _parts(value, where) if part.text)
+
+
+def _parts(value: object, where: str) -> Iterator[Segment]:
     for position, (_, part) in enumerate(_mappings(value)):
         if position:
             yield Segment("\n\n", where)
@@ -107,7 +111,7 @@ def _in_call_order(read: list[Turn]) -> list[Turn]:
 def _mappings(value: object) -> list[tuple[int, Mapping[str, Any]]]:
     """Return the objects in a list with their places; nothing if it is no list."""
     rows = value if isinstance(value, (list, tuple)) else ()
-    return [(index, row) for index, row in enumerate(rows) if isinstance(row, Mapping)]
+    return [(index, row) for index, row in enumerate(rows) if isinstance(row, (dict, Mapping))]  # the first is quick
 
 
 def _text(value: object) -> str:

@@ -95,6 +95,7 @@ class Reading:
     def __post_init__(self) -> None:
         self._read: tuple[dict[str, Any], dict[str, Any]] = ({}, self._over({}))  # keywords read last, with a model
         self._shared = self._over(self.options)
+        self._heard: tuple[Conversation, Spoken] | None = None  # the conversation that was read last
 
     def one(self, given: Any, follow: Any = None) -> Asked:
         """Return the request that is given; ``follow`` is what comes next in a conversation."""
@@ -135,7 +136,7 @@ class Reading:
         found: list[Past] = []
         of: dict[str, tuple[dict[str, Any], Frame | None, list[dict[str, Any]]]] = {}
         with CONVERSATIONS.lock:
-            spoken = CONVERSATIONS.of(chat)
+            spoken = self._spoken(chat)
             for reply, place in spoken.rounds:
                 if (asked := of.get(reply.asked_model)) is None:
                     options = self._over({**chat.options, "model": reply.asked_model or chat.options.get("model")})
@@ -157,7 +158,13 @@ class Reading:
         if frame is None or frame.model.generation.reasoning == "tool_loop":
             return Asked(*self._past(prompt, options, history=history))
         with CONVERSATIONS.lock:
-            return Asked(frame, [*_told(CONVERSATIONS.of(chat), frame)[: len(history)], *prompt])
+            return Asked(frame, [*_told(self._spoken(chat), frame)[: len(history)], *prompt])
+
+    def _spoken(self, chat: Conversation) -> Spoken:
+        """Return what a conversation has come to; while it is read here nothing is added to it."""
+        if self._heard is None or self._heard[0] is not chat:
+            self._heard = chat, CONVERSATIONS.of(chat)
+        return self._heard[1]
 
     def _of_keywords(self, given: Mapping[str, Any]) -> Past:
         for name in _PROMPTS:

@@ -203,9 +203,12 @@ _contract = lru_cache(maxsize=16)(contract_at)
 def planned_after(planned: Asked, earlier: Sequence[Past], contract: Contract, *, output: int | None = None) -> Plan:
     """Return the plan of a request after others."""
     frame = planned.frame
-    apart = {other: why for other in {each[0] for each in earlier} if (why := _unshared(other, frame))}
-    counted = [each for each in earlier if each[0] not in apart] if apart else earlier
-    lengths = [len(messages) for _, messages, _ in counted]
+    frames, lists, replies = zip(*earlier, strict=True) if earlier else ((), (), ())
+    counted, lengths = earlier, list(map(len, lists))
+    apart = {other: why for other in set(frames) if (why := _unshared(other, frame))}
+    if apart:
+        counted = [each for each in earlier if each[0] not in apart]
+        lengths = [len(messages) for _, messages, _ in counted]
     with MEMORY.lock:
         places = Places(MEMORY, planned)
         if lengths and max(lengths) > len(planned.messages):
@@ -215,8 +218,8 @@ def planned_after(planned: Asked, earlier: Sequence[Past], contract: Contract, *
         hit, unit, told = _best(planned, counted, lengths, places, own, prompt)
         snapshot = Asked(frame, own.messages[: len(planned.messages)])
         MEMORY.trim()
-    usages = [reply.usage for _, _, reply in earlier if reply and reply.usage]
-    known = [usage.completion_tokens for usage in usages if usage.completion_tokens is not None]
+    usages = [reply.usage for reply in filter(None, replies)]
+    known = [usage.completion_tokens for usage in usages if usage and usage.completion_tokens is not None]
     expected = round(sum(known) / len(known)) if known else None
     confidence, reasons = remarks.confidence(frame, prompt.length, unit, counted, told=told)
     return Plan(
