@@ -45,7 +45,7 @@ ANSWER = (
 )
 
 WIDE = (
-    "השורש של 2 אינו רציונלי, ולכן אין שבר כזה.\n\n"
+    "השורש של 2 אינו רציונלי, ולכן אין שבר כזה.\n\n> כך הוכיחו היוונים.\n\n"
     "| step | what is even | why it is so | what follows |\n|---|---|---|--:|\n| 1 | p | p² = 2q² | p = 2r |\n\n"
     "```python\nassert all(p**2 != 2 * q**2 for p in range(1, 1_000) for q in range(1, 1_000))\n```\n\n"
     "\\[ x_1 + x_2 + x_3 + x_4 + x_5 + x_6 + x_7 + x_8 + x_9 + x_{10} + x_{11} + x_{12} = 78 \\]\n"
@@ -478,6 +478,7 @@ def test_it_reads_from_right_to_left_and_in_a_narrow_window(steps):
     steps.value("$('.dsnb').parentElement.style.maxWidth = '320px'")
     assert steps.value("$('.dsnb').scrollWidth") <= 320
     assert steps.value("getComputedStyle($('.dsnb-answer p[dir]')).textAlign") == "start"  # not left, as Lab has it
+    assert steps.value("getComputedStyle($('.dsnb-answer blockquote')).borderRightWidth") == "3px"
     steps.shoot("narrow-done", ".dsnb")
 
 
