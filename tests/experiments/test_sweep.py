@@ -395,6 +395,7 @@ def test_a_cell_in_doubt_is_kept_or_run_again_and_told_either_way(ds, emulator, 
 CELLS = 60  # of which up to six are under way at once; `python -m tests.bench sweep` takes 2,000
 
 
+@pytest.mark.slow
 def test_killed_twice_it_ends_whole_and_nothing_is_paid_for_twice(tmp_path):
     with dsnb.Emulator(pace=0.01) as emulator:
         after = killed(emulator.base_url, tmp_path / "kept.sqlite", cells=CELLS, kills=2, requests=emulator.requests)

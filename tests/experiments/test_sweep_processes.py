@@ -18,6 +18,7 @@ from tests.experiments import functions
 from tests.experiments.clusters import local_cluster
 from tests.experiments.killing import AS_OF, asked
 
+pytestmark = pytest.mark.slow
 SECRET = "sk-0123456789abcdef0123456789abcdef"  # noqa: S105 — nobody's
 
 
