@@ -25,7 +25,7 @@ def bundle(reply: Reply, error: DsnbError | None = None, asked: Part | None = No
     it took is told once, for all of it.
     """
     rounds = reply.rounds or (reply,)
-    sheet = style() + (style("joined") if any(map(_goes_on, rounds)) else "") + (style("dialogue") if asked else "")
+    sheet = style() + (style("joined") if any(map(_goes_on, rounds)) else "") + (style("question") if asked else "")
     return parts.bundle(list(_parts(reply, error, asked)), sheet)
 
 

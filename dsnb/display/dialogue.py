@@ -31,7 +31,7 @@ def bundle(messages: Sequence[Message], replies: Sequence[Reply] = ()) -> dict[s
     ``messages`` are the API's, of whatever form; ``replies`` are those of its turns, and know what these took, which
     calls failed, and which turn was cut off. Nothing that anybody said is more than text.
     """
-    return parts.bundle(list(_parts(messages, replies)), style() + style("dialogue"), "dialogue")
+    return parts.bundle(list(_parts(messages, replies)), style() + style("question") + style("dialogue"), "dialogue")
 
 
 def asked(messages: Sequence[Message]) -> Part | None:

@@ -147,7 +147,7 @@ class _Panel(anywidget.AnyWidget):
     """
 
     _esm = traitlets.Unicode(_module()).tag(sync=True)
-    _css = traitlets.Unicode("".join(map(style, ("static", "portions", "dialogue", "panel")))).tag(sync=True)
+    _css = traitlets.Unicode("".join(map(style, ("static", "portions", "question", "panel")))).tag(sync=True)
     layout = None  # the default is a widget of its own, which nobody would close; the panel's layout is in its style
     # Read when somebody asks: who comes late gets all there is by then, and nobody else pays for it.
     turn = traitlets.Callable().tag(sync=True, to_json=lambda turn, panel: panel.read(turn))
