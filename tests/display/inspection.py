@@ -12,7 +12,7 @@ from dsnb.display.styles import style
 _TEXT = {"p", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "span", "a", "br", "hr"}
 _TEXT |= {"em", "strong", "s", "table", "thead", "tbody", "tr", "th", "td"}
 _FRAME = {"div", "style", "small", "b", "i", "ins", "details", "summary"}
-_SHEETS = [style(name) for name in ("static", "dialogue", "findings", "joined", "portions", "question")]
+_SHEETS = [style(name) for name in ("static", "dialogue", "findings", "joined", "portions", "question", "cache")]
 _VOID = {"br", "hr", "img", "input", "meta", "link", "base", "embed", "source", "track", "area", "col", "wbr"}
 _ATTRIBUTES = {
     "href": re.compile(r"(?i)(https?://|mailto:)\S+"),

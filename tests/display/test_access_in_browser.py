@@ -14,6 +14,7 @@ from dsnb.display.pacing import Progress
 from tests.display.elsewhere import page_with
 from tests.display.test_panel_in_browser import VIEW
 
+pytestmark = pytest.mark.slow
 AXE = Path(__file__).parent / "axe"
 BUTTON = """
 from dsnb.display.stop_button import StopButton

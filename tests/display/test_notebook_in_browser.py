@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 
-import nbformat
 import pytest
 
 from tests.display import elsewhere, hostile
@@ -12,6 +11,7 @@ from tests.display.hostile import CONTROL, SHOWN, Detector
 from tests.display.lab import LOOKS, PROJECT, SHOTS
 from tests.display.payloads import ALL
 
+pytestmark = pytest.mark.slow
 STATIC = {"text/html", "text/markdown", "text/plain"}
 ANSWER = """Both \\(p\\) and \\(q\\) are **even**, so:
 
@@ -169,6 +169,8 @@ def test_a_saved_reply_is_whole_with_a_new_kernel(lab, saved, inert):
 
 
 def test_a_saved_reply_is_whole_where_it_is_not_trusted(lab, saved, inert):
+    import nbformat  # late: it takes seconds, which only this worker has to spend
+
     content = nbformat.read(lab.folder / "saved.ipynb", 4)
     content.cells[0].source += "\n# a cell that nobody here has run"
     content.cells.append(nbformat.v4.new_code_cell(outputs=[control := nbformat.v4.new_output("display_data")]))
@@ -268,7 +270,8 @@ Clock.pace = property(lambda clock: clock.chosen / 20, lambda clock, pace: setat
 def test_the_first_notebook_runs_from_top_to_bottom_without_a_key(lab):
     name = "00-start-here.ipynb"
     shutil.copy(PROJECT / "notebooks" / name, lab.folder)
-    stored = [output for cell in nbformat.read(lab.folder / name, 4).cells for output in cell.get("outputs", [])]
+    cells = json.loads((lab.folder / name).read_text())["cells"]
+    stored = [output for cell in cells for output in cell.get("outputs", [])]
     assert stored, "the notebook is stored with its outputs"
     notebook = lab.open(name)
     notebook.command("notebook:clear-all-cell-outputs")

@@ -15,7 +15,6 @@ from dsnb.contract.prompt import segments
 from dsnb.contract.tokens import part, prompt_ids
 from dsnb.errors import RequestError
 from dsnb.experiments.planning.causes import CAUSES
-from tests.display import inspection
 from tests.display.inspection import Page
 
 explain = partial(dsnb.explain, at="2026-08-20T05:00", model="deepseek-v4-flash")
@@ -220,13 +219,6 @@ def read(html):
     page.close()
     assert not page.open
     return page
-
-
-@pytest.fixture(autouse=True)
-def _sheet(monkeypatch):
-    from dsnb.display.styles import style
-
-    monkeypatch.setattr(inspection, "_SHEETS", {*inspection._SHEETS, style() + style("cache")})
 
 
 def test_every_cause_has_a_kind():
