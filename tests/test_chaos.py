@@ -63,6 +63,7 @@ def test_whoever_is_interrupted_leaves_nothing_behind(kind):
 
 @pytest.mark.parametrize("fault", [503, "refuse"])
 @pytest.mark.parametrize("way", ["threads", "tasks"])
+@pytest.mark.slow
 def test_while_an_endpoint_is_down_hardly_anything_is_sent(way, fault):
     callers, down = 40, {fault: 1.0}
     retry = dsnb.Retry(first=0.001, longest=0.02, probe=0.01, longest_probe=0.05, attempts=20)

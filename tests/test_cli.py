@@ -56,6 +56,7 @@ def test_emulate_takes_faults_as_rates():
                 ds.ask("hello")
 
 
+@pytest.mark.slow
 def test_emulate_takes_other_faults_while_it_runs():
     with (
         emulate("--pace", "0") as (url, process),
@@ -87,6 +88,7 @@ def test_emulate_ends_well_when_terminated():
         assert process.wait(PATIENCE) == 0
 
 
+@pytest.mark.slow
 def test_emulate_stands_in_front_of_another_server():
     with dsnb.Emulator(engine="echo") as server, emulate("--engine", server.base_url, "--pace", "0") as (url, _):
         with dsnb.connect(url, "any", as_of="2026-11-16", usage=dsnb.UsageLog(), quiet=True) as ds:

@@ -42,6 +42,7 @@ def test_without_a_key_the_emulator_answers_and_one_line_says_so(capsys):
         assert ds.balance().is_available
 
 
+@pytest.mark.slow
 def test_the_promise_of_the_readme_holds_in_a_fresh_process():
     code = "import dsnb; print(dsnb.connect().ask('hello'))"
     done = subprocess.run(

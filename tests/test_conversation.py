@@ -106,6 +106,7 @@ def test_naive_histories_fail_exactly_where_the_rules_say(day, thinking, strip):
         assert 400 not in statuses
 
 
+@pytest.mark.slow
 def test_one_conversation_survives_every_switch_of_model_and_generation():
     chat = Conversation(tools=[get_price])
     for day, plain, thinker in [*DATES, *reversed(DATES)]:
@@ -136,6 +137,7 @@ def test_a_turn_that_fails_leaves_no_trace_and_the_next_one_works():
 @pytest.mark.parametrize("thinking", [True, False])
 @pytest.mark.parametrize("place", [1, 5, 20, 45, 60, 80, 100])
 @pytest.mark.parametrize("fault", ["cut", "stall", "eof"])
+@pytest.mark.slow
 def test_a_turn_that_was_cut_off_leaves_a_history_that_the_api_accepts(fault, place, thinking):
     timeouts = dsnb.Timeouts(stall=0.3 if fault == "stall" else PATIENCE)
     with (

@@ -214,6 +214,7 @@ def test_a_question_mark_shows_how(kernel):
     assert "%usage [--by LABEL" in kernel.help("%usage")
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_streamed_reply_once(tmp_path):
     code = (
         "from IPython.core.interactiveshell import InteractiveShell\n"

@@ -91,6 +91,7 @@ def test_retry_after_is_obeyed_within_its_limit(connect):
         assert slept == [7, 60]
 
 
+@pytest.mark.slow
 def test_pauses_are_random_grow_and_stay_within_their_limits(connect):
     slept = []
 
@@ -172,6 +173,7 @@ def parts(reply):
 
 
 @pytest.mark.parametrize("thinking", [True, False])
+@pytest.mark.slow
 def test_wherever_it_is_cut_the_text_is_the_same_and_every_token_is_accounted_for(story_teller, thinking):
     emulator, ds = story_teller
     whole = ds.ask("tell", thinking=thinking)
@@ -226,6 +228,7 @@ def test_a_stop_string_holds_over_the_seam(story_teller, stop):
         {"start": SCRIPTS[:9], "thinking": False, "max_tokens": 30},
     ],
 )
+@pytest.mark.slow
 def test_an_answer_that_was_begun_is_gone_on_with(story_teller, prompt):
     emulator, ds = story_teller
     whole = ds.ask("tell", **prompt)
@@ -262,6 +265,7 @@ def test_json_is_gone_on_with(connect):
             assert (reply.parsed, reply.answer) == (whole.parsed, whole.answer)
 
 
+@pytest.mark.slow
 def test_a_conversation_and_its_tools_do_not_notice(connect):
     @dsnb.tool
     def look(what: str) -> str:
@@ -295,6 +299,7 @@ def test_a_conversation_and_its_tools_do_not_notice(connect):
             assert without_ids(found) == whole
 
 
+@pytest.mark.slow
 def test_what_a_continuation_said_before_its_call_was_cut_is_told_again():
     @dsnb.tool
     def look(what: str) -> str:

@@ -270,6 +270,7 @@ VALUE = st.recursive(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.builds(text, VALUE, VALUE, VALUE), max_size=4), st.integers(0, 2**32))
+@pytest.mark.slow
 def test_malformed_completions_raise_nothing_but_our_errors(chunks: list[Any], seed: int) -> None:
     data = b"".join(map(frame, chunks))
     seen = []

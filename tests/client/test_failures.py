@@ -146,6 +146,7 @@ def test_long_messages_are_shortened() -> None:
 
 
 @pytest.mark.parametrize("filler", [b"<", b"<script>", b"<script", b"a", b"sk-", b"***", b"api key", b" "])
+@pytest.mark.slow
 def test_hostile_bodies_cost_little(filler: bytes) -> None:
     def cost(size: int) -> int:
         page, message = b"<html>" + filler * size * 100, json.dumps({"error": {"message": (filler * size).decode()}})

@@ -322,6 +322,7 @@ PIECES = ["{", "}", "[", "]", ":", ",", '"name"', '"price"', '"', "\\", "\\ud83d
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=12), st.sampled_from(["stop", "length"]))
+@pytest.mark.slow
 def test_any_text_is_a_value_or_an_invalid_output(pieces: list[str], outcome: str) -> None:
     for wanted in (True, Item, list[Item], dict[str, Any]):
         try:

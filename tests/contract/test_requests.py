@@ -325,6 +325,7 @@ REQUEST = st.fixed_dictionaries(
 
 @given(REQUEST, st.sampled_from(["2025-02-01", "2025-10-01", "2026-02-01", "2026-06-01", "2026-11-01"]), st.booleans())
 @settings(max_examples=150, deadline=None)
+@pytest.mark.slow
 def test_any_request_gets_findings_that_make_sense(body, date, beta):
     contract = at(date)
     raw = json.dumps(body).encode()

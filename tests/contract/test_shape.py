@@ -202,6 +202,7 @@ def test_any_json_is_read_or_refused(value, ascii_only):
 
 @given(st.data(), st.sampled_from([None, 1]), st.booleans())
 @settings(max_examples=150, deadline=None)
+@pytest.mark.slow
 def test_a_damaged_request_is_read_or_refused(data, indent, ascii_only):
     raw = bytearray(json.dumps(BODY, indent=indent, ensure_ascii=ascii_only).encode())
     begun = data.draw(st.integers(0, len(raw)))

@@ -76,6 +76,7 @@ def prefixes(body, model, reply=()):
     st.permutations(range(1, 13)),
     st.integers(0, 12),
 )
+@pytest.mark.slow
 def test_every_prompt_is_what_it_is_when_rendered_whole(model, messages, options, order, cut):
     strand = Strand(options, model)
     strand.grow(messages)

@@ -46,6 +46,7 @@ def test_every_special_token_holds_a_mark():
 
 
 @given(text=AWKWARD)
+@pytest.mark.slow
 def test_text_is_text(plain, text):
     clean = "".join(
         "\N{REPLACEMENT CHARACTER}" if "\ud800" <= character <= "\udfff" else character for character in text

@@ -229,6 +229,7 @@ def test_seams_are_marked_where_they_are_and_counted_below(seams, times):
     assert "seam" not in bundle(Reply(answer, outcome="stop"))["text/html"].partition("</style>")[2]
 
 
+@pytest.mark.slow
 def test_a_seam_changes_nothing_of_what_is_read():
     answer = RICH + "".join(ALL[:20])
     plain = bundle(Reply(answer, outcome="stop"))
@@ -265,6 +266,7 @@ def test_who_answered_is_told_where_it_is_not_who_was_asked():
 
 
 @pytest.mark.parametrize("field", ["answer", "reasoning", "name", "arguments", "result", "model", "error", "outcome"])
+@pytest.mark.slow
 def test_no_payload_becomes_markup_wherever_it_stands(field):
     for payload in ALL:
         call = ToolCall(0, "call_0", "tool", "{}", "1")

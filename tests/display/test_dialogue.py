@@ -165,6 +165,7 @@ def test_a_long_conversation_folds_its_earlier_turns_and_is_whole():
     assert "1 earlier turn " in bundle(*conversation(7))["text/markdown"]
 
 
+@pytest.mark.slow
 def test_a_turn_is_known_by_its_number_and_its_question():
     assert dialogue.asked([]) is dialogue.asked([{"role": "system", "content": "Be kind."}]) is None
     said = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "One?"}]
@@ -182,6 +183,7 @@ def test_a_turn_is_known_by_its_number_and_its_question():
         assert_bundle_harmless({"text/html": part.html, "text/markdown": part.markdown, "text/plain": part.plain})
 
 
+@pytest.mark.slow
 def test_no_payload_becomes_markup_wherever_it_stands():
     for payload in ALL:
         function = {"name": payload, "arguments": payload}
@@ -229,6 +231,7 @@ def test_messages_of_any_form_are_shown(messages):
     assert_bundle_harmless(bundle(messages), frame={"h2"})
 
 
+@pytest.mark.slow
 def test_the_work_grows_with_the_conversation_and_no_faster():
     def work(turns):
         messages, replies = conversation(turns)

@@ -42,6 +42,7 @@ def test_nothing_found_is_said():
     assert_bundle_harmless(data)
 
 
+@pytest.mark.slow
 def test_no_payload_becomes_markup_wherever_it_stands():
     for payload in ALL:
         found = Findings([Finding(payload, payload, payload, payload, payload, None, "H"), *FOUND])

@@ -47,6 +47,7 @@ def joined(growth):
 
 @settings(max_examples=300, deadline=None)
 @given(PIECES, st.booleans(), st.booleans())
+@pytest.mark.slow
 def test_blocks_that_were_finished_one_by_one_are_those_of_the_whole(pieces, by_character, breaks):
     text = "".join(pieces)
     growth = grown(text if by_character else pieces, breaks=breaks)
@@ -166,6 +167,7 @@ def test_no_payload_becomes_markup_at_any_time():
 
 
 @pytest.mark.parametrize("piece", ["word ", "- a\n", "a\n\n", "```\n", "~~~\nx\n", "\\[\n", "[[a](b)"])
+@pytest.mark.slow
 def test_no_text_costs_more_than_its_length_however_it_is_cut(piece):
     def cost(size):
         text = legible((piece * size)[:size])
@@ -175,6 +177,7 @@ def test_no_text_costs_more_than_its_length_however_it_is_cut(piece):
     assert cost(1_600) <= 4 * 1.5 * cost(400)
 
 
+@pytest.mark.slow
 def test_drafts_take_four_times_the_text_at_most():
     for text in ("word " * 3_000, "- item\n" * 2_000, "```\n" + "x = 1\n" * 2_000):
         growth, drafts = Growth(), []

@@ -88,6 +88,7 @@ def test_only_what_goes_on_from_something_is_joined():
 
 
 @pytest.mark.parametrize("payload", ALL)
+@pytest.mark.slow
 def test_hostile_text_is_shown_and_never_obeyed(payload):
     for reply in (
         Reply(start="def f():\n", answer=payload, suffix="\nreturn"),
@@ -119,6 +120,7 @@ def test_nothing_is_lost_whoever_wrote_it(start, answer, suffix):
 
 
 @pytest.mark.parametrize("piece", ["\n", " ", "`", "``` \n", "class a:", "import\n", "<&>'\"", "select a ", "=> "])
+@pytest.mark.slow
 def test_the_work_grows_with_the_text_and_no_faster(piece):
     def work(count):
         return effort(lambda: joined.html(Reply(start=piece * count, answer=piece * count, suffix=piece * count)))

@@ -287,6 +287,7 @@ SLOW += [
 
 
 @pytest.mark.parametrize("piece", SLOW)
+@pytest.mark.slow
 def test_no_text_costs_more_than_its_length(piece):
     def cost(size):
         text = (piece * size)[:size]
@@ -300,6 +301,7 @@ CODE_PIECES = ["'", '"', "(", "\\", "/*", "<a ", "${", "a.", "\n ", "0x", "{{", 
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.slow
 def test_no_code_costs_more_than_its_length(language):
     def cost(piece, size):
         return effort(lambda: md.html(f"```{language}\n{piece * size}\n```"))

@@ -738,6 +738,7 @@ def test_a_kernel_shows_the_panel_and_then_the_bundle_and_prints_nothing(kernel)
     assert [content for content in traffic.of("stream") if content["name"] == "stderr"] == []
 
 
+@pytest.mark.slow
 def test_a_notebook_that_runs_without_a_page_keeps_the_bundle_alone():
     client = pytest.importorskip("nbclient", reason="needs nbclient (pip install 'dsnb[dev]')")
     v4 = pytest.importorskip("nbformat").v4

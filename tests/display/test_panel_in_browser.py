@@ -7,6 +7,8 @@ import pytest
 
 from tests.display.hostile import Detector
 
+pytestmark = pytest.mark.slow
+
 # A turn that the test takes from step to step.
 VIEW = """
 from dsnb.client.events import Event

@@ -152,6 +152,7 @@ def test_a_date_before_the_api_is_told():
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files can be counted on Linux only")
+@pytest.mark.slow
 def test_many_times_in_one_process_without_leaks():
     gc.collect()
     before = descriptors()

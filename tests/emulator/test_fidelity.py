@@ -5,10 +5,13 @@ import json
 import re
 
 import httpx
+import pytest
 
 from dsnb.emulator import Answer, Emulator, ToolCall
 from tests.emulator.talking import CLIENT
 from tests.recordings import Recording, recordings, requires_recordings
+
+pytestmark = pytest.mark.slow
 
 # What the emulator does not answer as recorded, with the reason; at most 2 % may stand here.
 KNOWN = {

@@ -69,6 +69,7 @@ def requests(draw):
 
 @settings(max_examples=25, deadline=None)
 @given(asked=requests(), cut=CUTS)
+@pytest.mark.slow
 def test_the_joined_text_is_the_uncut_one(emulator, asked, cut):
     asked = {"model": emulator.model, **asked}
     reasoning, whole, finish = replied(emulator, asked, path="/chat/completions")
@@ -85,6 +86,7 @@ def test_the_joined_text_is_the_uncut_one(emulator, asked, cut):
 
 @settings(max_examples=25, deadline=None)
 @given(asked=requests(), cut=CUTS)
+@pytest.mark.slow
 def test_reasoning_goes_on_where_it_was_cut(emulator, asked, cut):
     asked = {"model": emulator.model, **asked, "thinking": {"type": "enabled"}}
     reasoning, whole, finish = replied(emulator, asked, path="/chat/completions")

@@ -182,6 +182,7 @@ def test_dsnb_waits_for_as_long_as_it_is_told():
         assert emulator.verdict().fouls == ()
 
 
+@pytest.mark.slow
 def test_dsnb_lowers_its_own_concurrency():
     with (
         Emulator(concurrency=4, faults={"think@10": 1.0}, pace=0.001) as emulator,

@@ -340,6 +340,7 @@ def test_a_long_text_is_the_sum_of_its_stretches(pieces):
     assert [token for stretch in found for token in tokens._encoded(stretch)] == tokens._encoded(text)
 
 
+@pytest.mark.slow
 def test_what_long_prompts_have_in_common_is_encoded_once(monkeypatch):
     encoded = []
     encode = tokens._encoded

@@ -40,6 +40,7 @@ def prompt_of(tokens):
     ("tokens", "hit"),
     [(92, 0), (212, 128), (372, 256), (692, 640), (1332, 1280), (2612, 2560), (5172, 5120), (5901, 5888)],
 )
+@pytest.mark.slow
 def test_the_same_again_as_it_was_seen_live(tokens, hit):
     text = prompt_of(tokens)
     assert live(text).cache_hit_tokens == 0
@@ -57,6 +58,7 @@ def test_the_one_repeat_that_does_not_fit_is_not_said_to_be_sure():
     assert live(text, after=[text]).cache_hit_tokens == 896
 
 
+@pytest.mark.slow
 def test_an_extension_hits_what_was_there():
     text = prompt_of(6800)
     longer = text + "".join(LINE.format(number) for number in range(5))

@@ -45,6 +45,7 @@ def test_each_has_a_name_a_question_and_a_grid():
 
 
 @pytest.mark.parametrize("name", SCRIPTED)
+@pytest.mark.slow
 def test_every_call_hits_what_was_expected_and_the_report_says_whose_it_is(reports, name):
     report = reports[name]
     frame = report.frame()

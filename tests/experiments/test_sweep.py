@@ -238,6 +238,7 @@ def test_changed_functions_are_told_apart(ds, tmp_path):
 
 
 @pytest.mark.parametrize("budget", ["2500 tokens", "0.0012 USD"])
+@pytest.mark.slow
 def test_a_budget_stops_softly_and_the_next_run_goes_on(ds, emulator, tmp_path, budget):
     path, limit = tmp_path / "kept.sqlite", Budget(budget)
     found = dsnb.sweep(greet, {"n": range(60)}, ds=ds, store=path, budget=limit)
@@ -329,6 +330,7 @@ def test_any_executor_will_do_and_the_session_itself_is_used_in_its_process(ds):
     assert dsnb.sweep(looking, {"n": range(5)}, ds=ds, executor=Stepping()).frame()["same"].all()
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_what_is_under_way(ds, emulator, tmp_path, monkeypatch):
     path = tmp_path / "kept.sqlite"
     room, calls = Coordinator._room, []

@@ -67,6 +67,7 @@ def test_what_is_not_known_is_said(log) -> None:
     assert {"+ 1 attempt\nof unknown size", "unknown"} <= set(words(log.plot()))
 
 
+@pytest.mark.slow
 def test_a_long_ledger_is_drawn_in_few_strokes(log) -> None:
     for _ in range(1501):
         log_call(log)

@@ -330,6 +330,7 @@ numbers = st.one_of(st.none(), st.floats(), st.integers(-(2**70), 2**70))
     )
 )
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.slow
 def test_whatever_an_endpoint_says_can_be_kept_and_shown(calls) -> None:
     log = UsageLog()
     for texts, whole, seconds, started in calls:

@@ -113,6 +113,7 @@ for kill in range(20):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.slow
 def test_a_killed_process_leaves_every_row_that_it_had_written(tmp_path) -> None:
     path = tmp_path / "usage.sqlite"
     (printed,) = finish(start(KILLED, path))
@@ -196,6 +197,7 @@ def test_a_fork_opens_the_file_anew(tmp_path) -> None:
     assert whole(path)
 
 
+@pytest.mark.slow
 def test_a_frame_can_be_read_while_others_write(tmp_path) -> None:
     path = tmp_path / "usage.sqlite"
     process = start(WRITE, path, "one", 60)

@@ -160,6 +160,7 @@ json = st.recursive(
 
 @given(json)
 @settings(max_examples=80, deadline=None)
+@pytest.mark.slow
 def test_hostile_json_is_logged_or_refused(body) -> None:
     log = UsageLog()
     try:

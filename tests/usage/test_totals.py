@@ -175,6 +175,7 @@ calls = st.tuples(
 
 @given(st.lists(calls, max_size=15))
 @settings(max_examples=20, deadline=None)
+@pytest.mark.slow
 def test_summary_frame_and_cost_agree(made) -> None:
     log = UsageLog()
     for source, model, tokens in made:

@@ -199,6 +199,7 @@ messages = st.one_of(
 
 @settings(max_examples=100, deadline=None)
 @given(schemas, messages)
+@pytest.mark.slow
 def test_arguments_satisfy_their_schema(properties, message):
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema comes with JupyterLab")
     schema = {"type": "object", "properties": properties, "required": list(properties)}

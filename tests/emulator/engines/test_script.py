@@ -294,6 +294,7 @@ def test_json_mode_reads_the_form_in_the_system_message():
 @pytest.mark.parametrize(
     "mark", ["[", "{", "'", '"', "`", "A ", "show sqrt ", "a=[", '{"a": ', "1", "and ", "do not call "]
 )
+@pytest.mark.slow
 def test_a_message_made_to_take_long_does_not(mark):
     properties = {"a": {"type": "array", "items": {"type": "string"}}, "b": {"type": "object"}, "c": {"type": "string"}}
     tool = function("collect_items", properties, list(properties))

@@ -217,6 +217,7 @@ JSON = st.recursive(
 
 @settings(max_examples=150)
 @given(st.lists(JSON.map(json.dumps) | st.text(max_size=8), max_size=6), st.booleans())
+@pytest.mark.slow
 def test_a_hostile_server_gets_nothing_through_but_texts_and_counts(frames, thinking):
     async def sent():
         for frame in frames:
