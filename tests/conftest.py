@@ -1,5 +1,6 @@
 """What every test may rely on: no key, no network beyond this machine, no folder of somebody's with a .env in it."""
 
+import gc
 import os
 import socket
 
@@ -11,6 +12,12 @@ hypothesis.settings.register_profile("kit", max_examples=int(os.environ.get("DSN
 hypothesis.settings.load_profile("kit")
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost", "0.0.0.0"}  # noqa: S104 — names to compare with, nothing binds to them
+
+
+def pytest_collection_finish():
+    """Keep thousands of collected tests out of every later search for garbage: a tenth of the time went there."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterable
+from itertools import accumulate, pairwise, takewhile
 from typing import Any
 
 from dsnb.client.decoder import StreamDecoder
@@ -47,13 +48,11 @@ def joined(parts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def cut(stream: bytes, seed: int) -> list[bytes]:
+    """Return a stream in pieces of one to seven bytes."""
     source = random.Random(seed)  # noqa: S311 — a test's pieces are no secret
-    pieces, at = [], 0
-    while at < len(stream):
-        size = source.randint(1, 7)
-        pieces.append(stream[at : at + size])
-        at += size
-    return pieces
+    ends = accumulate(source.choices(range(1, 8), k=len(stream)))
+    within = takewhile(lambda end: end < len(stream), ends)
+    return [stream[start:end] for start, end in pairwise((0, *within, len(stream)))]
 
 
 def call(

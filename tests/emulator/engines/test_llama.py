@@ -16,6 +16,7 @@ from dsnb.errors import EmulatorError
 from tests.emulator.talking import CLIENT, HELLO, body, chunks, complete, connect, fim, post, said, until
 from tests.patience import PATIENCE
 
+pytestmark = pytest.mark.slow
 WEIGHTS, REASON = None, ""
 with pytest.MonkeyPatch.context() as patch:
     patch.delenv(llama.MODEL_VARIABLE, raising=False)  # whoever runs the tests may prefer another model
