@@ -12,6 +12,7 @@ _GROWN: Final = 1 / 3  # by how much a draft grows before it is made anew, so th
 _LEAST: Final = 40  # characters by which it grows at least: a few words, some tenths of a second
 _LONGEST: Final = 16_000  # characters of a draft; what goes on longer is text until it is finished
 _FENCE: Final = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
+_BREAK: Final = re.compile(r"^[^\S\n]*(?![^\W\d_])", re.MULTILINE)  # before a line that begins with no letter
 _NOTHING_BUT_MARKS: Final = re.compile(r"[-=*+#>`~|:_$\\\d.()\s]*")
 
 Piece = tuple[int, str]  # where it ends in the text, in UTF-16 units, and its html
@@ -52,11 +53,16 @@ class Growth:
             self._sketch()
 
     def _may_end(self, lines: int) -> bool:
-        """Whether the lines that came could end a block; those of code come in great number, and only a fence does."""
-        if not self._tail.startswith(("```", "~~~")) or _FENCE.search(self._tail, self._read, lines):
+        """Whether the lines that came could end a block: code ends with a fence, prose before no line that is prose."""
+        if self._tail.startswith(("```", "~~~")):
+            ends = _FENCE.search(self._tail, self._read, lines)
+        elif self._tail[0].isalpha():
+            ends = _BREAK.search(self._tail, self._read, lines - 1)
+        else:
             return True
-        self._read = lines
-        return False
+        if not ends:
+            self._read = lines
+        return bool(ends)
 
     def finish(self) -> None:
         """Take what there is for the whole."""
