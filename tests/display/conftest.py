@@ -1,4 +1,4 @@
-"""One JupyterLab and one browser for all tests of a process that need them."""
+"""One JupyterLab and one browser for all tests of a file that need them."""
 
 import os
 
@@ -7,7 +7,7 @@ import pytest
 from tests.display.lab import Lab, missing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: while a browser is driven from here, no other test can run an event loop
 def lab(tmp_path_factory):
     """Serve an empty folder; skip where a person has no browser for this, fail where a machine must have one."""
     if problem := missing():
