@@ -2,10 +2,13 @@
 
 import gc
 import os
+import signal
 import socket
 
 import hypothesis
 import pytest
+
+import dsnb
 
 # A busy machine is no reason to fail. .ci/run asks for more examples; a thousand look for rarer things.
 hypothesis.settings.register_profile("kit", max_examples=int(os.environ.get("DSNB_EXAMPLES", "20")), deadline=None)
@@ -41,3 +44,18 @@ def _loopback_only(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def emulator():
+    """Serve the contract of the default day, with nothing going wrong until a test says so."""
+    with dsnb.Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def heeding():
+    """Heed Ctrl-C, here and in processes begun here: the jobs that a shell runs in the background are begun without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

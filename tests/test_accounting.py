@@ -14,12 +14,6 @@ from tests.test_connection import KEY, parts
 
 
 @pytest.fixture
-def emulator():
-    with dsnb.Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
 def ds(emulator):
     with dsnb.connect(emulator.base_url, retry=ONCE, quiet=True) as ds:
         yield ds

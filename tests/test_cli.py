@@ -34,15 +34,7 @@ def emulate(*options):
         process.communicate()
 
 
-@pytest.fixture
-def _interruptible():
-    """Let processes that a test starts be interrupted, although whoever runs it in the background is not."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_interruptible")
+@pytest.mark.usefixtures("heeding")
 def test_emulate_serves_until_it_is_told_to_stop():
     with emulate("--as-of", "2026-02-15", "--pace", "0", "--faults", "503", "ok") as (url, process):
         with dsnb.connect(url, "any", as_of="2026-02-15", model="deepseek-chat", retry=ONCE) as ds:

@@ -1,16 +1,10 @@
-"""An emulator and a session with it, for sweeps to ask."""
+"""A session with an emulator, for sweeps to ask."""
 
 import pytest
 
 import dsnb
 from tests.experiments.killing import AS_OF
 from tests.once import ONCE
-
-
-@pytest.fixture
-def emulator():
-    with dsnb.Emulator() as emulator:
-        yield emulator
 
 
 @pytest.fixture

@@ -360,14 +360,6 @@ def test_a_cancelled_turn_cancels_its_tools_and_answers_them():
     assert "interrupted" in given[0].result
 
 
-@pytest.fixture
-def heeding():
-    """Heed Ctrl-C: the jobs that a shell runs in the background are begun without."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("heeding")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals reach no thread there")
 def test_stopping_the_cell_does_not_wait_for_the_tools(released):
